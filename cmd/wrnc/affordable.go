@@ -1,0 +1,42 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// affordable refuses to begin what the machine has no memory for: the system
+// would end the process without a word, perhaps hours later. Where it does not
+// say how much is free, anything goes.
+func affordable(bytes int) error {
+	free, known, err := freeMemory("/proc/meminfo")
+	if err != nil {
+		return err
+	}
+	if known && int64(bytes) > free {
+		return fmt.Errorf("training needs %s of memory, and %s are free; take a smaller --batch or a smaller network", formatBytes(bytes), formatBytes(int(free)))
+	}
+	return nil
+}
+
+// freeMemory reads Linux's estimate of what programs can still take.
+func freeMemory(path string) (bytes int64, known bool, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var kib int64
+		if n, _ := fmt.Sscanf(lines.Text(), "MemAvailable: %d kB", &kib); n == 1 { // other lines do not match
+			bytes, known = 1024*kib, true
+		}
+	}
+	return bytes, known, errors.Join(lines.Err(), f.Close())
+}

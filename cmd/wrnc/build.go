@@ -1,0 +1,259 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"wrnc/compiler"
+	"wrnc/compiler/ir"
+	"wrnc/compiler/plan"
+	"wrnc/dsl"
+)
+
+// buildCommand is `wrnc build`.
+type buildCommand struct {
+	Network        string   `arg:"" name:"file|name" help:"A .wrn file, a name such as WRN-16-8, or an .ir file."`
+	Out            string   `short:"o" help:"Write every stage into this folder." placeholder:"DIR"`
+	Emit           string   `help:"Print one stage: ast, ir, fusion (what was fused, and why not), or plan." placeholder:"STAGE"`
+	PrintAfter     []string `help:"Print the IR after a pass, or after all." placeholder:"PASS"`
+	PrintPositions bool     `help:"With each value of the IR, print its place in the network's text."`
+	Target         string   `help:"cpu." default:"cpu" placeholder:"T"`
+	ISA            string   `name:"isa" help:"Instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
+	Precision      string   `help:"f32, tf32 or bf16." default:"f32" placeholder:"P"`
+	Batch          *int     `help:"Images in a batch; by default the recipe's." placeholder:"N"`
+	NoFuse         bool     `help:"Make every operation a kernel of its own."`
+	JSON           bool     `help:"Print the report as one JSON object."`
+}
+
+// Help shows examples.
+func (c *buildCommand) Help() string {
+	return "Examples:\n\n  wrnc build WRN-16-4 -o out\n  wrnc build wrn.wrn --emit fusion\n  wrnc build out/03-cse.ir --emit plan"
+}
+
+// stages are --emit's values.
+func stages() []string { return []string{"ast", "ir", "fusion", "plan"} }
+
+// built is a compiled and planned network, and how it came to be.
+type built struct {
+	text      []byte       // of the input
+	module    *ir.Module   // after the last pass
+	after     []passOutput // in order
+	decisions string
+	plans     []*plan.Plan
+}
+
+// passOutput is the IR after a pass.
+type passOutput struct{ pass, text string }
+
+// Run compiles, and prints or writes what was asked for.
+func (c *buildCommand) Run(s *session) error {
+	if c.Emit != "" {
+		if err := oneOf("--emit", c.Emit, stages()...); err != nil {
+			return err
+		}
+	}
+	if c.Emit == "ast" {
+		return c.emitAST(s.stdout)
+	}
+	b, err := c.build(s.stderr)
+	if err != nil {
+		return err
+	}
+	if err := c.printPasses(s.stdout, b.after); err != nil {
+		return err
+	}
+	facts := c.facts(b)
+	if c.Out != "" {
+		if err := writeBuild(c.Out, c.files(b), facts); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Emit != "":
+		_, err = io.WriteString(s.stdout, c.stage(b))
+	case c.JSON:
+		err = s.printJSON(facts)
+	case len(c.PrintAfter) == 0:
+		err = facts.print(s.stdout)
+	}
+	return err
+}
+
+// emitAST prints the parsed text, which need not make sense yet.
+func (c *buildCommand) emitAST(w io.Writer) error {
+	if isIR(c.Network) {
+		return usagef("--emit ast: %s is IR already", c.Network)
+	}
+	name, text := "<name>", []byte("model "+c.Network)
+	if !dsl.IsName(c.Network) {
+		var err error
+		if text, err = readNetwork(c.Network); err != nil {
+			return err
+		}
+		name = c.Network
+	}
+	f, err := dsl.Parse(name, text)
+	if err != nil {
+		return err
+	}
+	printAST(w, f)
+	return nil
+}
+
+// build compiles and plans. Notes about the network go to notes.
+func (c *buildCommand) build(notes io.Writer) (*built, error) {
+	t, err := chooseTarget(c.Target)
+	if err != nil {
+		return nil, err
+	}
+	isa, err := chooseISA(c.ISA)
+	if err != nil {
+		return nil, err
+	}
+	if err := oneOf("--precision", c.Precision, "f32", "tf32", "bf16"); err != nil {
+		return nil, err
+	}
+	precision, _ := ir.ParseDType(c.Precision) // one of the three
+	if err := within("--batch", c.Batch, 1, maxBatch); err != nil {
+		return nil, err
+	}
+	b := &built{}
+	options := compiler.Options{Precision: precision, Fuse: !c.NoFuse, Verify: true, After: func(pass string, m *ir.Module) {
+		if c.Out != "" || len(c.PrintAfter) > 0 {
+			b.after = append(b.after, passOutput{pass, m.Format(ir.PrintOptions{Positions: c.PrintPositions})})
+		}
+	}}
+	result, err := c.compile(b, options, notes)
+	if err != nil {
+		return nil, err
+	}
+	b.module = result.Module
+	var lines strings.Builder
+	for _, d := range result.Decisions {
+		fmt.Fprintln(&lines, d)
+	}
+	b.decisions = lines.String()
+	b.plans, err = layOut(b.module, t.arch(isa))
+	return b, err
+}
+
+// compile runs the compiler on a network or on IR.
+func (c *buildCommand) compile(b *built, o compiler.Options, notes io.Writer) (*compiler.Result, error) {
+	if dsl.IsName(c.Network) && !isIR(c.Network) {
+		b.text = []byte("model " + c.Network + "\n")
+	} else {
+		var err error
+		if b.text, err = readNetwork(c.Network); err != nil {
+			return nil, err
+		}
+	}
+	if isIR(c.Network) {
+		if c.Batch != nil {
+			return nil, usagef("--batch %d: %s states its batch itself", *c.Batch, c.Network)
+		}
+		m, err := ir.Parse(c.Network, string(b.text))
+		if err != nil {
+			return nil, err
+		}
+		o.Batch = m.Batch
+		return compiler.CompileModule(m, o)
+	}
+	net, err := loadNetwork(c.Network)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range net.Notes {
+		fmt.Fprint(notes, note.String())
+	}
+	o.Batch = net.Train.Batch
+	if c.Batch != nil {
+		o.Batch = *c.Batch
+	}
+	return compiler.Compile(net, o)
+}
+
+// printPasses prints the IR after the passes that were asked for.
+func (c *buildCommand) printPasses(w io.Writer, after []passOutput) error {
+	var names []string
+	for _, p := range after {
+		names = append(names, p.pass)
+	}
+	for _, want := range c.PrintAfter {
+		if err := oneOf("--print-after", want, append(names, "all")...); err != nil {
+			return err
+		}
+	}
+	for _, p := range after {
+		for _, want := range c.PrintAfter {
+			if want == p.pass || want == "all" {
+				fmt.Fprintf(w, "// after %s\n%s\n", p.pass, p.text)
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// stage is the text that --emit asks for.
+func (c *buildCommand) stage(b *built) string {
+	switch c.Emit {
+	case "ir":
+		return b.module.Format(ir.PrintOptions{Positions: c.PrintPositions})
+	case "fusion":
+		return b.decisions
+	}
+	var plans []string
+	for _, p := range b.plans {
+		plans = append(plans, p.String())
+	}
+	return strings.Join(plans, "\n")
+}
+
+// buildFacts is what `wrnc build --json` prints.
+type buildFacts struct {
+	Model      string      `json:"model"`
+	Parameters int         `json:"parameters"`
+	Batch      int         `json:"batch"`
+	Target     string      `json:"target"`
+	ISA        string      `json:"isa"`
+	Precision  string      `json:"precision"`
+	Fused      bool        `json:"fused"`
+	StateBytes int         `json:"state_bytes"`
+	Functions  []planFacts `json:"functions"`
+}
+
+// planFacts are those of one function.
+type planFacts struct {
+	Name         string `json:"name"`
+	Regions      int    `json:"regions"`
+	Kernels      int    `json:"kernels"`
+	Launches     int    `json:"launches"`
+	ArenaBytes   int    `json:"arena_bytes"`
+	ScratchBytes int    `json:"scratch_bytes"` // of one worker
+}
+
+func (c *buildCommand) facts(b *built) buildFacts {
+	f := buildFacts{Model: b.module.Name, Parameters: b.module.Params(), Batch: b.module.Batch, Precision: c.Precision, Fused: !c.NoFuse, StateBytes: memoryOf(b.plans).state}
+	for _, p := range b.plans {
+		f.Target, f.ISA = p.Arch.Target, p.Arch.ISA
+		f.Functions = append(f.Functions, planFacts{
+			Name: p.Func, Regions: len(b.module.Func(p.Func).Nodes), Kernels: len(p.Kernels), Launches: len(p.Launches),
+			ArenaBytes: p.Arena, ScratchBytes: p.Scratch,
+		})
+	}
+	return f
+}
+
+// print writes the facts for people.
+func (f buildFacts) print(w io.Writer) error {
+	fmt.Fprintf(w, "%s: %s parameters, batch %d, %s, for %s with %s; state %s\n\n",
+		f.Model, formatCount(int64(f.Parameters)), f.Batch, f.Precision, f.Target, f.ISA, formatBytes(f.StateBytes))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "function\tregions\tkernels\tlaunches\tarena\tscratch a worker\t")
+	for _, p := range f.Functions {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\t\n", p.Name, p.Regions, p.Kernels, p.Launches, formatBytes(p.ArenaBytes), formatBytes(p.ScratchBytes))
+	}
+	return t.Flush()
+}

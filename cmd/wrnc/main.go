@@ -1,0 +1,104 @@
+// Command wrnc compiles Wide Residual Networks and trains them.
+//
+//	wrnc run --train digits          train the default network, with no download
+//	wrnc summary WRN-28-10           what a network is made of
+//	wrnc build WRN-16-4 -o out       every stage of its compilation, as text
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"wrnc/compiler"
+	"wrnc/dsl/diag"
+)
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitUser  = 1 // the user's network, data or weights
+	exitUsage = 2 // the command line
+	exitFault = 3 // wrnc itself
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// usageError is a mistake in the command line that kong does not know of.
+type usageError struct{ message string }
+
+func (e usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// faultError is a broken promise of wrnc's own.
+type faultError struct{ message string }
+
+func (e faultError) Error() string { return e.message }
+
+// run runs wrnc with the arguments after its name and returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			code = report(stderr, faultError{fmt.Sprintf("%v\n\n%s", fault, debug.Stack())}, args)
+		}
+	}()
+	var commands commands
+	finished := false // by a flag such as --help, after which kong parses on
+	parser, err := kong.New(&commands,
+		kong.Name("wrnc"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { finished = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		return report(stderr, faultError{err.Error()}, args)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case finished:
+		return exitOK
+	case err != nil:
+		return report(stderr, usageError{err.Error()}, args)
+	}
+	return report(stderr, command.Run(newSession(stdin, stdout, stderr)), args)
+}
+
+// report tells the user about err, if there is one, and returns the exit code.
+func report(stderr io.Writer, err error, args []string) int {
+	var (
+		diagnostics diag.List
+		usage       usageError
+		fault       faultError
+		internal    *compiler.InternalError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "wrnc: %s\nwrnc --help lists the commands, wrnc COMMAND --help the flags of one.\n", usage.message)
+		return exitUsage
+	case errors.As(err, &internal), errors.As(err, &fault):
+		fmt.Fprintf(stderr, "wrnc: internal error: %v\n\n", err)
+		fmt.Fprintf(stderr, "This is a fault of wrnc, not of your network. Please report it with this text,\n"+
+			"the network, what `wrnc version` prints, and the command line:\n\n    wrnc %s\n", strings.Join(args, " "))
+		return exitFault
+	case errors.As(err, &diagnostics):
+		fmt.Fprint(stderr, diagnostics.String())
+		return exitUser
+	}
+	fmt.Fprintf(stderr, "wrnc: %v\n", err)
+	return exitUser
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+
+	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
+	"wrnc/compiler/plan"
+)
+
+// layOut plans functions of a compiled module; no names means all of them.
+func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, error) {
+	if len(functions) == 0 {
+		for _, f := range m.Funcs {
+			functions = append(functions, f.Name)
+		}
+	}
+	var plans []*plan.Plan
+	for _, name := range functions {
+		f := m.Func(name)
+		if f == nil {
+			return nil, fmt.Errorf("%s has no function %s", m.Name, name)
+		}
+		p, err := lower.Plan(f, arch)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.Verify(); err != nil {
+			return nil, faultError{fmt.Sprintf("the plan of %s breaks a rule: %v", name, err)}
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
+}
+
+// inference returns the module of one function and of the state that it reads:
+// what is left of a network when it is no longer trained.
+func inference(m *ir.Module) (*ir.Module, error) {
+	const name = "infer"
+	f := m.Func(name)
+	if f == nil {
+		return nil, fmt.Errorf("%s has no function %s", m.Name, name)
+	}
+	read := map[*ir.State]bool{}
+	for _, n := range f.Nodes {
+		for _, a := range n.Args {
+			if a.State != nil {
+				read[a.State] = true
+			}
+		}
+	}
+	alone := &ir.Module{Name: m.Name, Batch: m.Batch}
+	for _, s := range m.States {
+		if read[s] {
+			alone.States = append(alone.States, s)
+		}
+	}
+	copied := *f
+	copied.Module = alone
+	alone.Funcs = []*ir.Func{&copied}
+	return alone, nil
+}
+
+// memory is what plans that share their memory need, in bytes.
+type memory struct {
+	state, arena, scratch int // scratch is one worker's
+}
+
+// memoryOf is the memory of an executable that holds all of the plans.
+func memoryOf(plans []*plan.Plan) memory {
+	var m memory
+	for _, p := range plans {
+		m.state, m.arena, m.scratch = max(m.state, p.State), max(m.arena, p.Arena), max(m.scratch, p.Scratch)
+	}
+	return m
+}
+
+// peak is the whole for a number of workers.
+func (m memory) peak(workers int) int { return m.state + m.arena + workers*m.scratch }
+
+// formatBytes prints a size in its largest binary unit.
+func formatBytes(n int) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
+	size, i := float64(n), 0
+	for size >= 1024 && i < len(units)-1 {
+		size /= 1024
+		i++
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", size, units[i])
+}
+
+// formatCount prints a number with a comma between thousands.
+func formatCount(n int64) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+
+	"wrnc/dsl"
+	"wrnc/runtime/data"
+)
+
+// runCommand is `wrnc run`.
+type runCommand struct {
+	Train   string   `required:"" help:"Train on this data: digits, which needs no download, or cifar10." placeholder:"DATA"`
+	Network string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data."`
+	Data    string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
+	Epochs  *int     `help:"Epochs to train; the recipe's drops of the rate move in proportion." placeholder:"N"`
+	LR      *float64 `help:"Learning rate of the first epoch." placeholder:"X"`
+	Batch   *int     `help:"Images in a batch." placeholder:"N"`
+	Limit   *int     `help:"Train on the first N images only." placeholder:"N"`
+	Seed    uint64   `help:"Of weights, order, augmentation and dropout: the same seed gives the same weights, bit for bit." default:"1" placeholder:"N"`
+	Threads *int     `help:"Worker threads, by default one a CPU; results do not depend on them." placeholder:"N"`
+	Target  string   `help:"auto or cpu." default:"auto" placeholder:"T"`
+	ISA     string   `name:"isa" help:"Instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
+	Out     string   `help:"Folder to keep the run in; by default a new one in runs." placeholder:"DIR"`
+	NoFuse  bool     `help:"Run every operation as a kernel of its own."`
+	Poison  bool     `help:"Fill dead memory with NaN, to find reads of it. Slow."`
+	JSON    bool     `help:"Print one JSON object an epoch, and one at the end; words go to standard error."`
+}
+
+// Help shows examples.
+func (c *runCommand) Help() string {
+	return "Examples:\n\n  wrnc run --train digits\n  wrnc run --train cifar10 WRN-16-4 --data ~/cifar --epochs 30 --seed 7"
+}
+
+// Run trains.
+func (c *runCommand) Run(s *session) error {
+	set, err := chooseData(c.Train)
+	if err != nil {
+		return err
+	}
+	t, on, err := c.machine()
+	if err != nil {
+		return err
+	}
+	words := s.stdout
+	if c.JSON {
+		words = s.stderr
+	}
+	net, err := c.network(set, words)
+	if err != nil {
+		return err
+	}
+	src, err := c.source(set, net)
+	if err != nil {
+		return err
+	}
+	return s.train(job{net: net, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.Seed, limit: c.Limit, out: c.Out, words: words, json: c.JSON})
+}
+
+// machine returns what the flags say to run on.
+func (c *runCommand) machine() (target, machine, error) {
+	t, err := chooseTarget(c.Target)
+	if err != nil {
+		return target{}, machine{}, err
+	}
+	isa, err := chooseISA(c.ISA)
+	if err != nil {
+		return target{}, machine{}, err
+	}
+	if err := within("--threads", c.Threads, 1, maxThreads); err != nil {
+		return target{}, machine{}, err
+	}
+	on := machine{isa: isa, threads: runtime.GOMAXPROCS(0), poison: c.Poison}
+	if c.Threads != nil {
+		on.threads = *c.Threads
+	}
+	return t, on, nil
+}
+
+// network returns the network to train, with the flags in place of what its
+// text says; a line to words tells of each that changes something.
+func (c *runCommand) network(set dataSet, words io.Writer) (*dsl.Network, error) {
+	net, err := c.load(set)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range net.Notes {
+		fmt.Fprint(words, note.String())
+	}
+	if err := c.override(net, words); err != nil {
+		return nil, err
+	}
+	if net.Train.Runs > 1 {
+		fmt.Fprintf(words, "note: the recipe asks for %d runs; this is one of them, with seed %d\n", net.Train.Runs, c.Seed)
+	}
+	return net, nil
+}
+
+func (c *runCommand) load(set dataSet) (*dsl.Network, error) {
+	if c.Network == "" {
+		return dsl.Load("<the network for "+set.name+">", []byte(set.network))
+	}
+	net, err := loadNetwork(c.Network)
+	if err != nil {
+		return nil, err
+	}
+	return net.WithData(set.name)
+}
+
+// override puts the flags' values in place of the recipe's.
+func (c *runCommand) override(net *dsl.Network, words io.Writer) error {
+	if err := errors.Join(within("--epochs", c.Epochs, 1, maxEpochs), within("--batch", c.Batch, 1, maxBatch)); err != nil {
+		return err
+	}
+	if c.LR != nil && !(*c.LR > 0 && *c.LR <= maxRate) {
+		return usagef("--lr %v: expected a number above 0 and at most %d", *c.LR, maxRate)
+	}
+	t := &net.Train
+	note := func(flag string, value, replaced any) {
+		if value != replaced {
+			fmt.Fprintf(words, "note: --%s %v overrides the %v of the %s recipe\n", flag, value, replaced, t.Recipe)
+		}
+	}
+	if c.Epochs != nil {
+		note("epochs", *c.Epochs, t.Epochs)
+		*t = t.Scaled(*c.Epochs)
+	}
+	if c.Batch != nil {
+		note("batch", *c.Batch, t.Batch)
+		t.Batch = *c.Batch
+	}
+	if c.LR != nil {
+		note("lr", *c.LR, t.LR)
+		t.LR = *c.LR
+	}
+	return nil
+}
+
+// source reads the data.
+func (c *runCommand) source(set dataSet, net *dsl.Network) (*data.Source, error) {
+	if err := within("--limit", c.Limit, 1, math.MaxInt32); err != nil {
+		return nil, err
+	}
+	dir := set.folder
+	switch {
+	case set.folder == "" && c.Data != "":
+		return nil, usagef("--data %s: wrnc makes %s itself and reads no files for it", c.Data, set.name)
+	case c.Data != "":
+		dir = c.Data
+	case net.Data.Path != "":
+		dir = net.Data.Path
+	}
+	src, err := set.open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := fits(net, src); err != nil {
+		return nil, err
+	}
+	if c.Limit != nil {
+		src = limited(src, *c.Limit)
+	}
+	return src, nil
+}

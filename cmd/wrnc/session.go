@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// session is what a command sees of the world.
+type session struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	noColor        bool // https://no-color.org
+	now            func() time.Time
+}
+
+func newSession(stdin io.Reader, stdout, stderr io.Writer) *session {
+	return &session{stdin: stdin, stdout: stdout, stderr: stderr, noColor: os.Getenv("NO_COLOR") != "", now: time.Now}
+}
+
+// terminal tells whether w is a terminal, and how wide it is.
+func terminal(w io.Writer) (width int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0, true // a terminal that does not say how wide it is
+	}
+	return width, true
+}
+
+// printJSON writes v as one indented object.
+func (s *session) printJSON(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.stdout, "%s\n", text)
+	return err
+}

@@ -1,0 +1,143 @@
+package autodiff
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"wrnc/compiler/ir"
+	"wrnc/compiler/ir/interp"
+	"wrnc/compiler/irgen"
+	"wrnc/dsl"
+)
+
+// networks are small ones that together have each thing a network can have.
+var networks = []struct {
+	name    string
+	dropout float64
+	stride  dsl.StrideChoice
+	input   [3]int
+	batch   int
+}{
+	{"WRN-10-1", 0, dsl.StrideFirst, [3]int{8, 8, 3}, 2},                  // identity in group 1, projections in 2 and 3
+	{"WRN-16-0.25", 0.3, dsl.StrideFirst, [3]int{8, 8, 3}, 2},             // dropout, a narrowing projection
+	{"WRN-10-0.5", 0.5, dsl.StrideFirst, [3]int{7, 5, 1}, 3},              // odd pictures
+	{"WRN-10-0.25-B(3)", 0.5, dsl.StrideFirst, [3]int{8, 8, 3}, 2},        // l = 1: no dropout has a place
+	{"WRN-13-0.25-B(3,3,3)", 0.2, dsl.StrideFirst, [3]int{8, 8, 3}, 2},    // l = 3
+	{"WRN-16-0.25-B(3,3,3,3)", 0.2, dsl.StrideFirst, [3]int{8, 6, 2}, 2},  // l = 4
+	{"WRN-10-0.5-B(1,3)", 0.3, dsl.StrideFirst, [3]int{8, 8, 3}, 2},       // a 1x1 that strides
+	{"WRN-10-0.5-B(1,3)", 0.3, dsl.StrideFirst3x3, [3]int{8, 8, 3}, 2},    // the 3x3 that strides
+	{"WRN-10-0.25-B(3,1,3)", 0.3, dsl.StrideFirst3x3, [3]int{9, 8, 3}, 3}, // kernels mixed
+	{"WRN-10-1.1", 0, dsl.StrideFirst, [3]int{8, 8, 3}, 2},                // odd channels
+}
+
+// Whole networks, forward and backward, against differences of the mean loss.
+func TestNetworkGradients(t *testing.T) {
+	for _, c := range networks {
+		t.Run(c.name, func(t *testing.T) {
+			net := named(t, c.name)
+			net.Dropout, net.Stride, net.Input = c.dropout, c.stride, c.input
+			r := rand.New(rand.NewPCG(3, 4))
+			in := randomInputs(r, net, c.batch)
+
+			m, err := irgen.Build(net, c.batch)
+			require.NoError(t, err)
+			forward := m.Func("train")
+			withLoss(forward)
+			states := randomStates(r, m)
+			mean := func(y []float64) float64 { return y[0] / float64(c.batch) }
+
+			m, err = irgen.Build(net, c.batch)
+			require.NoError(t, err)
+			f := m.Func("train")
+			logits := f.Returns[0]
+			g := ir.NewBuilder(f).At("loss", logits.Node.Pos).Op1(ir.XentGrad, ir.Attrs{}, logits, f.Param("labels"))
+			grads, err := gradients(f, logits, g)
+			require.NoError(t, err)
+			f.Returns = nil
+			for _, g := range grads {
+				f.Returns = append(f.Returns, g.value)
+			}
+			require.NoError(t, m.Verify())
+			checkGradients(t, r, lossOf{forward, in, states, mean}, grads, run(t, f, in, states).Returns, 1)
+		})
+	}
+}
+
+// withLoss makes f return the loss of the logits that it returns.
+func withLoss(f *ir.Func) {
+	logits := f.Returns[0]
+	b := ir.NewBuilder(f).At("loss", logits.Node.Pos)
+	f.Returns = b.Op(ir.Xent, ir.Attrs{}, logits, f.Param("labels"))
+}
+
+// randomInputs are the parameters of a training step for a batch of noise.
+func randomInputs(r *rand.Rand, net *dsl.Network, batch int) tensors {
+	labels := &interp.Tensor{Type: ir.T(ir.S32, batch), U: make([]uint64, batch)}
+	for i := range labels.U {
+		labels.U[i] = r.Uint64N(uint64(net.Classes))
+	}
+	return tensors{
+		"images": randomTensor(r, ir.T(ir.F32, batch, net.Input[0], net.Input[1], net.Input[2])),
+		"labels": labels,
+		"lr":     {Type: ir.T(ir.F32), F: []float64{0.1}},
+		"seed":   {Type: ir.T(ir.U64), U: []uint64{0x0123456789abcdef}},
+		"step":   {Type: ir.T(ir.U64), U: []uint64{11}},
+	}
+}
+
+// A step moves parameters and velocities as the formula says, from velocities
+// that are not zero, and assigns what the forward pass assigns.
+func TestUpdate(t *testing.T) {
+	const batch = 2
+	for _, opt := range []dsl.Train{
+		{Momentum: 0.9, WeightDecay: 5e-4, Nesterov: true},
+		{Momentum: 0.8, WeightDecay: 0.3},
+		{},
+	} {
+		net := named(t, "WRN-10-0.25")
+		net.Input, net.Train = [3]int{8, 8, 3}, opt
+		r := rand.New(rand.NewPCG(5, 6))
+		in := randomInputs(r, net, batch)
+
+		m, err := irgen.Build(net, batch)
+		require.NoError(t, err)
+		f := m.Func("train")
+		runs := len(f.Assigns)
+		require.Equal(t, 7, runs)
+		g := ir.NewBuilder(f).At("loss", ir.Pos{Line: 1, Col: 1}).Op1(ir.XentGrad, ir.Attrs{}, f.Returns[0], f.Param("labels"))
+		grads, err := gradients(f, f.Returns[0], g)
+		require.NoError(t, err)
+		f.Returns = nil
+		for _, g := range grads {
+			f.Returns = append(f.Returns, g.value)
+		}
+
+		trained := step(t, net, batch)
+		states := randomStates(r, trained.Module)
+		values := run(t, f, in, states)
+		after := run(t, trained, in, states)
+		require.Len(t, after.State, len(trained.Module.States))
+		for i, g := range grads {
+			name := g.param.Name
+			p, v := states[name].F, states[name+".v"].F
+			for j := range p {
+				d := values.Returns[i].F[j] + float64(opt.WeightDecay*p[j])
+				v2 := float64(opt.Momentum*v[j]) + d
+				u := v2
+				if opt.Nesterov {
+					u = d + float64(opt.Momentum*v2)
+				}
+				require.InDelta(t, p[j]-float64(0.1*u), after.State[name].F[j], 1e-9, "@%s at %d", name, j)
+				require.InDelta(t, v2, after.State[name+".v"].F[j], 1e-9, "@%s.v at %d", name, j)
+			}
+		}
+		for _, s := range trained.Module.States {
+			if s.Role == ir.Running {
+				require.Equal(t, values.State[s.Name].F, after.State[s.Name].F, s.Name)
+				require.NotEqual(t, states[s.Name].F, after.State[s.Name].F, s.Name)
+			}
+		}
+	}
+}

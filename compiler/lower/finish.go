@@ -1,0 +1,68 @@
+package lower
+
+import (
+	"fmt"
+
+	"wrnc/compiler/ir"
+	"wrnc/compiler/plan"
+)
+
+// finishKernel lowers the region's Reduces, whose partials the drain wrote, and
+// the Channel ops that follow them, or Channel ops alone.
+func (r *region) finishKernel() error {
+	if len(r.reduce)+len(r.finish) == 0 {
+		return nil
+	}
+	suffix := ".finish"
+	if len(r.reduce)+len(r.finish) == len(r.n.Body.Nodes) && len(r.reduce) == 0 {
+		suffix = ""
+	}
+	k := r.kernel(suffix, plan.Finish)
+	at := map[*ir.Value]int{}
+	out := func(v *ir.Value) int {
+		buf, ok := r.yield[v]
+		if !ok {
+			buf = r.arena(fmt.Sprintf("%s.%s", r.n.Layer, v.Node.Op), v.Type, false)
+		}
+		at[v] = buf
+		return arg(k, buf, plan.Write)
+	}
+	for _, m := range r.reduce {
+		p := r.parts[m]
+		k.Reduces = append(k.Reduces, plan.Reduce{Op: m.Op, Grid: p.Grid, Partial: arg(k, p.Partial, plan.Read), Out: out(m.Result())})
+	}
+	for _, m := range r.finish {
+		op := plan.ChannelOp{Op: m.Op, Attrs: m.Attrs}
+		for _, a := range m.Args {
+			buf, ok := at[a]
+			if !ok {
+				if r.inside(a) {
+					return fmt.Errorf("%s (%s): reads a %v op's result of the same region", m.Op, m.Layer, a.Node.Op.Class())
+				}
+				buf = r.bufs[a]
+			}
+			op.Src = append(op.Src, arg(k, buf, plan.Read))
+		}
+		for _, v := range m.Results {
+			op.Dst = append(op.Dst, out(v))
+		}
+		k.Channel = append(k.Channel, op)
+	}
+	return nil
+}
+
+// opaque lowers a region of one Opaque op.
+func (r *region) opaque(m *ir.Node) error {
+	kinds := map[ir.Op]plan.Kind{ir.Xent: plan.Xent, ir.XentGrad: plan.XentGrad}
+	kind, ok := kinds[m.Op]
+	if !ok {
+		return fmt.Errorf("no kernel for %s", m.Op)
+	}
+	k := r.kernel("", kind)
+	k.Grid = r.grid(m.Args[0])
+	for _, a := range m.Args {
+		arg(k, r.bufs[a], plan.Read)
+	}
+	arg(k, r.yield[m.Result()], plan.Write)
+	return nil
+}

@@ -1,0 +1,87 @@
+package lower
+
+import (
+	"wrnc/compiler/ir"
+	"wrnc/compiler/plan"
+)
+
+// flatRow is the length of a row of a tensor that has no pixels: long enough to
+// hide a call, short enough for the first cache.
+const flatRow = 2048
+
+// flat is the grid of n elements without structure.
+func flat(n int) plan.Grid {
+	if n <= flatRow {
+		return plan.Grid{Samples: 1, Rows: 1, Px: n, C: 1, RowsPerUnit: 1}
+	}
+	return plan.Grid{Samples: 1, Rows: (n + flatRow - 1) / flatRow, Px: flatRow, C: 1, RowsPerUnit: 8, Tail: n % flatRow}
+}
+
+// mapUnit is about how many elements a unit of a Map kernel covers.
+const mapUnit = 1 << 14
+
+// grid cuts a value's domain: a row of an activation is a picture's row, a row
+// of a weight [K,R,S,C] one output channel's filter.
+func (r *region) grid(v *ir.Value) plan.Grid {
+	d := v.Type.Dims
+	switch {
+	case len(d) == 4 && r.batched[v]:
+		return plan.Grid{Samples: d[0], Batched: true, Rows: d[1], Px: d[2], C: d[3],
+			RowsPerUnit: min(d[1], max(1, mapUnit/(d[2]*d[3])))}
+	case len(d) == 4:
+		return plan.Grid{Samples: 1, Rows: d[0], Px: d[1] * d[2], C: d[3], RowsPerUnit: max(1, min(d[0], mapUnit/(d[1]*d[2]*d[3])))}
+	}
+	return flat(v.Type.Elems())
+}
+
+// convShape is the geometry of the convolution between picture or gradient x,
+// filter w and result y, all given as the root has them.
+func (r *region) convShape(x, w, y ir.Type) plan.ConvShape {
+	c := plan.ConvShape{H: x.Dims[1], W: x.Dims[2], P: y.Dims[1], Q: y.Dims[2],
+		R: w.Dims[1], C: w.Dims[3], K: w.Dims[0], Pad: r.root.Attrs.Pad, Stride: r.root.Attrs.Stride, Chans: r.arch.Chans}
+	if r.root.Op == ir.Conv2DDgrad {
+		c.H, c.W, c.P, c.Q = y.Dims[1], y.Dims[2], x.Dims[1], x.Dims[2]
+		c.Dgrad = true
+	}
+	c.CBlock = channelBlock(c, r.arch)
+	return c
+}
+
+// channelBlock is the number of input channels whose weights, for one tile of
+// output channels and all taps, stay in the first cache while pixels pass by.
+func channelBlock(c plan.ConvShape, arch plan.Arch) int {
+	fits := max(4, arch.L1*5/8/(4*c.R*c.R*c.Chans))
+	blocks := (c.In() + fits - 1) / fits
+	return (c.In() + blocks - 1) / blocks
+}
+
+// convBand is the number of result rows of a unit: as many as keep tile and
+// result within half of the second cache, cut evenly. A unit of a strided
+// dgrad starts at the first phase.
+func convBand(c plan.ConvShape, arch plan.Arch) int {
+	rows := c.P
+	if c.Dgrad {
+		rows = c.H
+	}
+	fit := 1
+	for n := 1; n <= rows; n++ {
+		bytes := 4 * (c.MaxTileRows(n)*c.TileCols()*c.In() + n*c.OutCols()*c.OutPadded())
+		if bytes > arch.L2/2 {
+			break
+		}
+		fit = n
+	}
+	step := c.OutStep()
+	bands := (rows + fit - 1) / fit
+	fit = (rows + bands - 1) / bands
+	return (fit + step - 1) / step * step
+}
+
+// partialBudget bounds the memory of all partial weight gradients of a kernel.
+const partialBudget = 32 << 20
+
+// wgradSplits is the number of partial weight gradients: enough to share among
+// many workers, not so many that adding them up costs more than it gains.
+func wgradSplits(c plan.ConvShape, samples int) int {
+	return max(1, min(samples, 16, max(2, partialBudget/(4*c.PartialElems()))))
+}

@@ -1,0 +1,140 @@
+package plan
+
+// ConvShape is the geometry of a convolution kernel: the picture [H,W,C] that
+// its filter [K,R,R,C] reads, and the result [P,Q,K]. For a gradient (Dgrad) the
+// kernel reads [P,Q,K] and produces [H,W,C].
+type ConvShape struct {
+	H, W, C     int
+	P, Q, K     int
+	R           int // filter rows and columns
+	Pad, Stride int
+	Dgrad       bool
+	Chans       int // output channels of a multiply tile
+	CBlock      int // input channels whose weights are used together
+	Splits      int // wgrad: partial sums, each of a fixed share of the full batch
+	Step        int // wgrad: rows of the gradient that are multiplied at a time
+}
+
+// In is the number of channels that a multiply sums over, Out the number it
+// produces.
+func (c ConvShape) In() int {
+	if c.Dgrad {
+		return c.K
+	}
+	return c.C
+}
+
+// Out is the number of channels of the result.
+func (c ConvShape) Out() int {
+	if c.Dgrad {
+		return c.C
+	}
+	return c.K
+}
+
+// OutPadded is Out rounded up to whole multiply tiles.
+func (c ConvShape) OutPadded() int { return (c.Out() + c.Chans - 1) / c.Chans * c.Chans }
+
+// InRows and InCols are the size of the picture that the prologue yields.
+func (c ConvShape) InRows() int {
+	if c.Dgrad {
+		return c.P
+	}
+	return c.H
+}
+
+// InCols is the number of columns of the prologue's picture.
+func (c ConvShape) InCols() int {
+	if c.Dgrad {
+		return c.Q
+	}
+	return c.W
+}
+
+// OutCols is the number of columns of the result.
+func (c ConvShape) OutCols() int {
+	if c.Dgrad {
+		return c.W
+	}
+	return c.Q
+}
+
+// Border is the number of zero rows and columns on each side of the tile, so
+// that every tap of every result lies inside it.
+func (c ConvShape) Border() int {
+	if c.Dgrad {
+		return max(c.R-1-c.Pad, c.Pad)
+	}
+	return c.Pad
+}
+
+// TileCols is the number of columns of the tile.
+func (c ConvShape) TileCols() int { return c.InCols() + 2*c.Border() }
+
+// InStep is the distance in the tile between the inputs of neighbouring results
+// of one phase; OutStep the distance between those results.
+func (c ConvShape) InStep() int {
+	if c.Dgrad {
+		return 1
+	}
+	return c.Stride
+}
+
+// OutStep is the distance between neighbouring results of one phase: a strided
+// dgrad has Stride x Stride phases, by the parity of row and column.
+func (c ConvShape) OutStep() int {
+	if c.Dgrad {
+		return c.Stride
+	}
+	return 1
+}
+
+// Tap is a position of the filter as one phase of the kernel sees it.
+type Tap struct {
+	R      int // row (or column) of the filter
+	Offset int // in tile rows (or columns), from InStep times the result's index in its phase
+}
+
+// Taps lists the filter rows that reach results of the given phase, and where
+// in the tile; columns behave alike. In the forward direction result p reads
+// input row p*Stride + r - Pad. Backward, result h = OutStep*i + phase gets
+// gradient row (h + Pad - r)/Stride for those r that divide.
+func (c ConvShape) Taps(phase int) []Tap {
+	var taps []Tap
+	for r := range c.R {
+		if !c.Dgrad {
+			taps = append(taps, Tap{r, r - c.Pad + c.Border()})
+			continue
+		}
+		if d := phase + c.Pad - r; d%c.Stride == 0 {
+			taps = append(taps, Tap{r, d/c.Stride + c.Border()})
+		}
+	}
+	return taps
+}
+
+// TileRows returns the input rows [lo, hi) that results [p0, p1) read, rows
+// outside the picture included.
+func (c ConvShape) TileRows(p0, p1 int) (lo, hi int) {
+	if !c.Dgrad {
+		return p0*c.Stride - c.Pad, (p1-1)*c.Stride - c.Pad + c.R
+	}
+	return p0/c.Stride - c.Border(), (p1-1)/c.Stride + c.Border() + 1
+}
+
+// MaxTileRows is the largest number of tile rows that rows results need.
+func (c ConvShape) MaxTileRows(rows int) int {
+	if !c.Dgrad {
+		return (rows-1)*c.Stride + c.R
+	}
+	return (rows-1)/c.Stride + 2 + 2*c.Border()
+}
+
+// PackedElems is the size of the packed weight: [block of Chans results][block
+// of CBlock inputs][R*R taps][inputs][Chans].
+func (c ConvShape) PackedElems() int { return c.OutPadded() * c.R * c.R * c.In() }
+
+// PartialElems is the size of one partial weight gradient: [R*R][C][K padded].
+func (c ConvShape) PartialElems() int {
+	return c.R * c.R * c.C * ((c.K + c.Chans - 1) / c.Chans * c.Chans)
+}

@@ -1,0 +1,57 @@
+package dsl
+
+import (
+	"strings"
+
+	"wrnc/dsl/diag"
+)
+
+// dataSet is a data set's row: its classes and the paper's way with it.
+type dataSet struct {
+	name    string
+	classes int
+	data    Data // defaults
+}
+
+// dataSets returns the table of data sets, all of 32x32 colour pictures. CIFAR
+// is normalized and augmented as in the paper's Table 5 (mean and deviation,
+// flips, crops from a border of 4), SVHN as in its section 3: scaled, no more.
+func dataSets() []dataSet {
+	scaled := func(name string) Data { return Data{Name: name, Normalize: NormalizeScale} }
+	cifar := func(name string) Data {
+		return Data{Name: name, Normalize: NormalizeMeanStd, Flip: true, CropPad: 4, CropMode: "reflect"}
+	}
+	return []dataSet{
+		{"digits", 10, scaled("digits")},
+		{"cifar10", 10, cifar("cifar10")},
+		{"cifar100", 100, cifar("cifar100")},
+		{"svhn", 10, scaled("svhn")},
+	}
+}
+
+// DataSets returns the names that `data` takes, in the order shown to users.
+func DataSets() []string {
+	var names []string
+	for _, d := range dataSets() {
+		names = append(names, d.name)
+	}
+	return names
+}
+
+func findDataSet(name string) (dataSet, bool) {
+	for _, d := range dataSets() {
+		if d.name == name {
+			return d, true
+		}
+	}
+	return dataSet{}, false
+}
+
+// unknownDataSet says what to write instead of a data set that is not known.
+func unknownDataSet(name string) string {
+	all := "wrnc trains on 32x32 pictures: " + strings.Join(DataSets(), ", ")
+	if near := diag.Nearest(strings.ToLower(name), DataSets()); near != "" {
+		return "did you mean " + near + "? " + all
+	}
+	return all
+}

@@ -1,0 +1,97 @@
+package dsl_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/txtar"
+
+	"wrnc/dsl"
+)
+
+// TestHostileTexts gives Load what nobody writes: it answers with one clear
+// error of bounded size, in bounded time.
+func TestHostileTexts(t *testing.T) {
+	const mega = 1 << 20
+	nested := "model " + strings.Repeat("a {", 400)
+	for name, c := range map[string]struct{ text, want string }{
+		"10 MB of brackets":   {strings.Repeat("{", 10*mega), "h.wrn: the file has 10485760 bytes; a network file has at most 1048576"},
+		"1 MB of braces":      {strings.Repeat("{", mega), "words and signs"},
+		"1 MB of parentheses": {"model a" + strings.Repeat("(", 60000), "brackets are nested deeper than 16"},
+		"nested blocks":       {nested, "brackets are nested deeper than 16"},
+		"1 MB of newlines":    {strings.Repeat("\n", mega), "words and signs"},
+		"one long name":       {"model " + strings.Repeat("W", mega-6), "is no network's name"},
+		"one long literal":    {"model WRN-16-8-" + strings.Repeat("B(", 20000), "nested deeper"},
+		"one long depth":      {"model WRN-" + strings.Repeat("9", mega/2) + "-1", "above 10000"},
+		"many kernels":        {"model WRN-16-1-B(" + strings.Repeat("3,", mega/4) + "3)", "convolutions; a block has 1 to 4"},
+		"one long string":     {`model WRN-16-8;data svhn "` + strings.Repeat("x", mega/2), "not closed"},
+		"many unknown keys":   {"model WRN-16-8\n" + strings.Repeat("a;", 20000), "and 19900 more mistakes"},
+		"many bad lines":      {strings.Repeat("5\n", 20000), `unexpected "5"`},
+		"many strays":         {strings.Repeat("?\n", 20000), `unexpected "?"`},
+		"binary":              {"\x7fELF\x02\x01\x01\x00\x00", "h.wrn: this is no text: byte 7 is 0x00"},
+		"Latin-1":             {"model WRN-16-8 # \xe9", "byte 17 is 0xe9"},
+		"UTF-16":              {"\xff\xfem\x00", "byte 0 is 0xff"},
+		"a zero byte":         {"model WRN-16-8\x00", "byte 14 is 0x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			_, err := dsl.Load("h.wrn", []byte(c.text))
+			require.ErrorContains(t, err, c.want)
+			require.Less(t, len(err.Error()), 100_000, "the message is bounded")
+			require.Less(t, time.Since(start), 20*time.Second)
+		})
+	}
+}
+
+// TestOddButLegal holds what editors and other systems leave in a file.
+func TestOddButLegal(t *testing.T) {
+	for name, text := range map[string]string{
+		"byte order mark":      "\ufeffmodel WRN-16-8",
+		"carriage returns":     "model WRN-16-8\r\ndropout 0.4\r\n",
+		"no newline at end":    "model WRN-16-8",
+		"comment at the end":   "model WRN-16-8 #",
+		"accents in a comment": "# é ü 模型\nmodel WRN-16-8",
+	} {
+		n, err := dsl.Load("a.wrn", []byte(text))
+		require.NoError(t, err, name)
+		require.Equal(t, "WRN-16-8", n.Name, name)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("../testdata/dsl/*.txtar")
+	require.NoError(f, err)
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		require.NoError(f, err)
+		for _, part := range archive.Files {
+			f.Add(part.Data)
+		}
+	}
+	nets, err := filepath.Glob("../testdata/nets/*.wrn")
+	require.NoError(f, err)
+	for _, file := range nets {
+		text, err := os.ReadFile(file)
+		require.NoError(f, err)
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if _, err := dsl.FromName(string(text)); err != nil {
+			require.NotEmpty(t, err.Error())
+		}
+		n, err := dsl.Load("f.wrn", text)
+		if err != nil {
+			require.NotEmpty(t, err.Error())
+			return
+		}
+		require.NotEmpty(t, describe(n))
+		require.Positive(t, n.Blocks)
+		require.Positive(t, n.Widths()[1])
+		again, err := dsl.FromName(n.Name)
+		require.True(t, err != nil || again.Name == n.Name, "a canonical name means itself")
+	})
+}

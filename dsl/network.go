@@ -1,0 +1,127 @@
+package dsl
+
+import (
+	"fmt"
+
+	"wrnc/dsl/diag"
+)
+
+// Network is what a file or a name means once every default is filled in.
+//
+// Each group g = 1, 2, 3 has Blocks blocks of len(Kernels) convolutions and
+// Widths()[g] channels. A block has a 1x1 projection where its input and output
+// channels differ, and only there.
+type Network struct {
+	Name    string       // canonical literal: "WRN-16-8", "WRN-40-2-B(3,1,3)", "WRN-40-1.5"
+	File    string       // name of the text, or "<name>" for a literal from the command line
+	Pos     diag.Pos     // of the literal
+	Depth   int          // n of WRN-n-k, as the name states it; see Convs
+	Width   float64      // k of WRN-n-k, the widening factor
+	Kernels []int        // B(M): the kernel sizes of a block, each 1 or 3; by default {3, 3}
+	Blocks  int          // N, blocks a group
+	Convs   int          // true number of convolutions: stem, blocks and projections, without the classifier
+	Stride  StrideChoice // which convolution of a group's first block strides
+	Dropout float64      // probability of dropping, 0 <= p < 1
+	Input   [3]int       // height, width, channels
+	Classes int          // of the data set, or as `classes N` says
+
+	// Where the parts were written. A part that the text leaves to its default
+	// has the literal's place.
+	DepthPos, WidthPos, KernelsPos, StridePos, DropoutPos, ClassesPos, DataPos, TrainPos diag.Pos
+
+	Data  Data
+	Train Train
+	Notes []diag.Diagnostic // notes and warnings, in the order of the text
+
+	file *File // what the network was checked from
+}
+
+// StrideChoice says which convolution of a group's first block has the stride.
+type StrideChoice int
+
+// The choices. The reference strides the first convolution (paper, Table 1);
+// StrideFirst3x3 leaves out 1x1 convolutions, which would throw away three
+// quarters of the positions.
+const (
+	StrideFirst StrideChoice = iota
+	StrideFirst3x3
+)
+
+// String returns the word of the language.
+func (s StrideChoice) String() string {
+	if s == StrideFirst3x3 {
+		return "first3x3"
+	}
+	return "first"
+}
+
+// Normalize says how bytes become numbers.
+type Normalize int
+
+// The normalizations. The paper's Table 5 has MeanStd for CIFAR; its section 3
+// divides SVHN by 255.
+const (
+	NormalizeScale   Normalize = iota // x/255
+	NormalizeMeanStd                  // (x-mean)/std of each channel
+)
+
+// String returns the word of the language.
+func (n Normalize) String() string {
+	if n == NormalizeMeanStd {
+		return "meanstd"
+	}
+	return "scale"
+}
+
+// Data is the data set and what is done to its pictures.
+type Data struct {
+	Name      string // digits, cifar10, cifar100 or svhn; "" where the text names none
+	Path      string // folder; "" where the text names none
+	Normalize Normalize
+	Flip      bool   // mirror each training picture with probability 1/2
+	CropPad   int    // pixels of border before a random crop to the input size; 0: no crop
+	CropMode  string // what the border holds, "reflect" or "zero"; "" without a crop
+}
+
+// Widths returns the channels of the stem and of the three groups: 16, int(16k),
+// int(32k), int(64k). A fractional k truncates as in the authors' PyTorch port.
+func (n *Network) Widths() [4]int {
+	return widths(n.Width)
+}
+
+func widths(k float64) [4]int {
+	return [4]int{16, int(16 * k), int(32 * k), int(64 * k)}
+}
+
+// StrideConv returns the index in Kernels of the convolution that strides in the
+// first block of groups 2 and 3.
+func (n *Network) StrideConv() int {
+	if n.Stride == StrideFirst3x3 {
+		for i, k := range n.Kernels {
+			if k == 3 {
+				return i
+			}
+		}
+	}
+	return 0
+}
+
+// WithData returns the network as it is for another data set, whose defaults
+// for classes, normalization, augmentation and the paper's recipe then hold;
+// what the text says of training still overrides them. What it says of its own
+// data set is left out, with a note. Asking for the data set that the text names
+// changes nothing.
+func (n *Network) WithData(name string) (*Network, error) {
+	if _, ok := findDataSet(name); !ok {
+		return nil, fmt.Errorf("data set %s is not known; %s", clip(name), unknownDataSet(name))
+	}
+	if n.file == nil {
+		return nil, fmt.Errorf("%s was not made by Check, so its data set cannot change", n.Name)
+	}
+	c := &checker{src: &n.file.Source, file: n.file, dataName: name}
+	out, errs := c.check()
+	if err := errs.Err(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}

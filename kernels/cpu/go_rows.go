@@ -1,0 +1,167 @@
+package cpu
+
+import "wrnc/kernels/f32"
+
+// The plain Go row functions: they define what the others compute.
+
+var goISA = ISA{
+	Name: "go", Lanes: 1, ConvChans: 8,
+	Conv: goConv, Wgrad: goWgrad,
+	Affine: goAffine, Affine2: goAffine2, Relu: goRelu, ReluGrad: goReluGrad, Add: goAdd, AddChannel: goAddChannel,
+	Axpy: goAxpy, DropoutMask: goDropoutMask, MaskScale: goMaskScale,
+	BNStats: goBNStats, BNGradStats: goBNGradStats, SumRows: goSumRows,
+	AffineRelu: goAffineRelu, AffineReluGrad: goAffineReluGrad,
+}
+
+func relu(x float32) float32 {
+	if x < 0 {
+		return 0
+	}
+	return x
+}
+
+func reluGrad(g, x float32) float32 {
+	if x > 0 {
+		return g
+	}
+	return 0
+}
+
+func goAffine(dst, x, t []float32, px, c int) {
+	for p := range px {
+		for i := range c {
+			dst[p*c+i] = f32.FMA(x[p*c+i], t[i], t[c+i])
+		}
+	}
+}
+
+func goAffine2(dst, g, x, t []float32, px, c int) {
+	for p := range px {
+		for i := range c {
+			dst[p*c+i] = f32.FMA(t[i], g[p*c+i], f32.FMA(t[c+i], x[p*c+i], t[2*c+i]))
+		}
+	}
+}
+
+func goAffineRelu(dst, x, t []float32, px, c int) {
+	for p := range px {
+		for i := range c {
+			dst[p*c+i] = relu(f32.FMA(x[p*c+i], t[i], t[c+i]))
+		}
+	}
+}
+
+func goAffineReluGrad(dst, g, x, t []float32, px, c int) {
+	for p := range px {
+		for i := range c {
+			dst[p*c+i] = reluGrad(g[p*c+i], f32.FMA(x[p*c+i], t[i], t[c+i]))
+		}
+	}
+}
+
+func goRelu(dst, x []float32, n int) {
+	for i, v := range x[:n] {
+		dst[i] = relu(v)
+	}
+}
+
+func goReluGrad(dst, g, x []float32, n int) {
+	for i, v := range x[:n] {
+		dst[i] = reluGrad(g[i], v)
+	}
+}
+
+func goAdd(dst, a, b []float32, n int) {
+	for i, v := range a[:n] {
+		dst[i] = v + b[i]
+	}
+}
+
+func goAddChannel(dst, x, b []float32, px, c int) {
+	for p := range px {
+		for i := range c {
+			dst[p*c+i] = x[p*c+i] + b[i]
+		}
+	}
+}
+
+func goAxpy(dst []float32, alpha float32, x, y []float32, n int) {
+	for i, v := range x[:n] {
+		dst[i] = f32.FMA(alpha, v, y[i])
+	}
+}
+
+// goDropoutMask: element e is kept where half-word e mod 8, low first, of
+// Philox4x32-10 with key = seed and counter = (e/8 low, e/8 high, step, stream)
+// is at least the threshold.
+func goDropoutMask(dst []uint32, e0 uint64, n int, seed, step uint64, stream, threshold uint32) {
+	key := [2]uint32{uint32(seed), uint32(seed >> 32)}
+	var words [4]uint32
+	for i := range n {
+		e := e0 + uint64(i)
+		if i == 0 || e%8 == 0 {
+			words = f32.Philox4x32(key, [4]uint32{uint32(e / 8), uint32(e >> 35), uint32(step), stream})
+		}
+		half := words[e%8/2] >> (16 * (e % 2)) & 0xffff
+		dst[i] = 0
+		if half >= threshold {
+			dst[i] = ^uint32(0)
+		}
+	}
+}
+
+func goMaskScale(dst, x []float32, mask []uint32, n int, scale float32) {
+	for i, v := range x[:n] {
+		if mask[i] != 0 {
+			dst[i] = v * scale
+		} else {
+			dst[i] = 0
+		}
+	}
+}
+
+func goBNStats(acc []float32, seen int, x []float32, px, c int) { bnStatsFrom(0, acc, seen, x, px, c) }
+
+func goBNGradStats(acc, g, x, mean []float32, px, c int) { bnGradStatsFrom(0, acc, g, x, mean, px, c) }
+
+func goSumRows(acc, x []float32, px, c int) { sumRowsFrom(0, acc, x, px, c) }
+
+// bnStatsFrom takes the row's mean, then its squared deviations, and joins them
+// with what acc holds by Chan, Golub and LeVeque's formula, for the channels
+// from first on.
+func bnStatsFrom(first int, acc []float32, seen int, x []float32, px, c int) {
+	total := float32(seen + px)
+	toMean, toM2 := float32(px)/total, float32(seen)*float32(px)/total
+	for i := first; i < c; i++ {
+		var sum, m2 float32
+		for p := range px {
+			sum += x[p*c+i]
+		}
+		mean := sum / float32(px)
+		for p := range px {
+			d := x[p*c+i] - mean
+			m2 += float32(d * d)
+		}
+		d := mean - acc[i]
+		acc[i] += float32(d * toMean)
+		acc[c+i] += float32(float32(d*d)*toM2) + m2
+	}
+}
+
+func bnGradStatsFrom(first int, acc, g, x, mean []float32, px, c int) {
+	for p := range px {
+		for i := first; i < c; i++ {
+			v := g[p*c+i]
+			acc[i] += v
+			acc[c+i] += float32(v * (x[p*c+i] - mean[i]))
+		}
+	}
+}
+
+func sumRowsFrom(first int, acc, x []float32, px, c int) {
+	for p := range px {
+		for i := first; i < c; i++ {
+			acc[i] += x[p*c+i]
+		}
+	}
+}

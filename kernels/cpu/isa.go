@@ -1,0 +1,89 @@
+// Package cpu holds the microkernels and row functions of the cpu target: one
+// table, filled once for each instruction set. They know numbers and strides,
+// nothing of networks or fusion.
+package cpu
+
+import (
+	"fmt"
+	"strings"
+	"unsafe"
+)
+
+// ISA is one instruction set's microkernels and row functions.
+//
+// A row is px pixels of c channels, contiguous (NHWC); n = px*c. A channel
+// vector holds c values. A result may lie where an operand lies. Functions of
+// single elements agree to the bit between all instruction sets; sums differ in
+// the order of additions.
+type ISA struct {
+	Name      string // avx512, avx2, go
+	Lanes     int    // float32 in a vector
+	ConvChans int    // output channels of a multiply tile
+
+	Conv  func(a *ConvArgs)
+	Wgrad func(a *WgradArgs)
+
+	Affine      func(dst, x, t []float32, px, c int)                                              // fma(x, t[0:c], t[c:2c])
+	Affine2     func(dst, g, x, t []float32, px, c int)                                           // fma(t[0:c], g, fma(t[c:2c], x, t[2c:3c]))
+	Relu        func(dst, x []float32, n int)                                                     // 0 where x < 0, else x
+	ReluGrad    func(dst, g, x []float32, n int)                                                  // g where x > 0, else 0
+	Add         func(dst, a, b []float32, n int)                                                  // a + b
+	AddChannel  func(dst, x, b []float32, px, c int)                                              // x + b[0:c]
+	Axpy        func(dst []float32, alpha float32, x, y []float32, n int)                         // fma(alpha, x, y)
+	DropoutMask func(dst []uint32, e0 uint64, n int, seed, step uint64, stream, threshold uint32) // all ones where element e0+i is kept
+	MaskScale   func(dst, x []float32, mask []uint32, n int, scale float32)                       // x*scale where the mask is set, else 0
+	BNStats     func(acc []float32, seen int, x []float32, px, c int)                             // acc = (mean, M2) of seen pixels, joined with the row
+	BNGradStats func(acc, g, x, mean []float32, px, c int)                                        // acc[0:c] += g, acc[c:2c] += g*(x - mean)
+	SumRows     func(acc, x []float32, px, c int)                                                 // acc[0:c] += x
+
+	AffineRelu     func(dst, x, t []float32, px, c int)    // relu(affine(x, t))
+	AffineReluGrad func(dst, g, x, t []float32, px, c int) // relu_grad(g, affine(x, t))
+}
+
+// ConvArgs is one row of results of one block of ConvChans output channels:
+//
+//	Out[p*OutStep + k] (+)= sum over taps t and channels i < C of
+//	    X[p*XStep + Taps[t] + 4i] * W[(t*C + i)*ConvChans + k]
+//
+// for p < Pixels. Steps and taps are in bytes. The sum runs over taps, then
+// channels, one fused multiply-add at a time, from zero or, with Accumulate,
+// from what Out holds.
+type ConvArgs struct {
+	X, W, Out      unsafe.Pointer // float32
+	Taps           *int64
+	NTaps          int
+	C              int
+	Pixels         int
+	XStep, OutStep int
+	Accumulate     int
+}
+
+// WgradArgs is a block of a filter's gradient at one tap:
+//
+//	DW[i*DWStep + k] += sum over rows r and pixels p of
+//	    X[r*XRow + p*XStep + 4i] * DY[r*DYRow + p*DYStep + k]
+//
+// for i < C and k < ConvChans. Steps are in bytes.
+type WgradArgs struct {
+	X, DY, DW     unsafe.Pointer // float32
+	Rows, Pixels  int
+	C             int
+	XRow, XStep   int
+	DYRow, DYStep int
+	DWStep        int
+}
+
+// ByName returns an instruction set that this machine can run.
+func ByName(name string) (*ISA, error) {
+	var names []string
+	for _, isa := range Available() {
+		if isa.Name == name {
+			return isa, nil
+		}
+		names = append(names, isa.Name)
+	}
+	return nil, fmt.Errorf("instruction set %q: this machine runs %s", name, strings.Join(names, ", "))
+}
+
+// Detect returns the fastest instruction set of this machine.
+func Detect() *ISA { return Available()[0] }

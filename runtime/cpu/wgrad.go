@@ -1,0 +1,139 @@
+package cpu
+
+import (
+	"unsafe"
+
+	kernels "wrnc/kernels/cpu"
+)
+
+// wgradKernel sums a filter's gradient over a fixed share of the samples of a
+// full batch, into a partial of its own: [block of K][tap][C][K within the
+// block]. A unit is a split.
+type wgradKernel struct {
+	*bound
+}
+
+func newWgrad(b *bound) *wgradKernel { return &wgradKernel{b} }
+
+func (k *wgradKernel) run(u int, w *worker) {
+	c := k.Conv
+	e := w.begin(k.bound, u)
+	partial := k.arg(0)[u*c.PartialElems():][:c.PartialElems()]
+	clear(partial)
+	share := (k.Grid.Samples + c.Splits - 1) / c.Splits
+	samples := k.Grid.Samples
+	if k.Grid.Batched {
+		samples = k.f.n
+	}
+	rows := k.Grid.RowsPerUnit
+	for n := u * share; n < min((u+1)*share, samples); n++ {
+		for lo := 0; lo < c.P; lo += rows {
+			k.band(e, partial, n, lo, min(lo+rows, c.P))
+		}
+	}
+}
+
+// band adds the gradient rows [lo, hi) of sample n.
+func (k *wgradKernel) band(e *env, partial []float32, n, lo, hi int) {
+	c := k.Conv
+	g := e.w.floats(k.layout.Tiles[0], (hi-lo)*c.Q*c.OutPadded())
+	x := e.w.floats(k.layout.Tiles[1], c.MaxTileRows(hi-lo)*c.TileCols()*c.C)
+	padded := c.OutPadded()
+	for r := lo; r < hi; r++ {
+		row := g[(r-lo)*c.Q*padded:][:c.Q*padded]
+		e.tile = row
+		k.pro[0].row(e, n, r)
+		spread(row, c.Q, c.K, padded)
+	}
+	t0, t1 := c.TileRows(lo, hi)
+	fill(e, k.pro[1], x, n, t0, t1, c.Border(), c.TileCols())
+
+	wgrad := e.w.p.opts.ISA.Wgrad
+	xRow := c.TileCols() * c.C
+	a := kernels.WgradArgs{C: c.C, Pixels: c.Q, XRow: 4 * c.Stride * xRow, XStep: 4 * c.Stride * c.C,
+		DYRow: 4 * c.Q * padded, DYStep: 4 * padded, DWStep: 4 * c.Chans}
+	for p := lo; p < hi; p += c.Step {
+		a.Rows = min(c.Step, hi-p)
+		for kb := 0; kb < padded; kb += c.Chans {
+			a.DY = unsafe.Pointer(&g[(p-lo)*c.Q*padded+kb])
+			for r := range c.R {
+				for s := range c.R {
+					a.X = unsafe.Pointer(&x[((p-lo)*c.Stride+r)*xRow+s*c.C])
+					a.DW = unsafe.Pointer(&partial[(kb*c.R*c.R+(r*c.R+s)*c.Chans)*c.C])
+					wgrad(&a)
+				}
+			}
+		}
+	}
+}
+
+// spread opens a row of pixels of c channels to padded channels, the rest zero.
+func spread(row []float32, px, c, padded int) {
+	if c == padded {
+		return
+	}
+	for q := px - 1; q >= 0; q-- {
+		copy(row[q*padded:q*padded+c], row[q*c:(q+1)*c])
+		clear(row[q*padded+c : (q+1)*padded])
+	}
+}
+
+// sumKernel adds the partials in the order of the splits and drains the rows of
+// the gradient, each the filter [R,R,C] of one output channel. A unit is a
+// block of Chans output channels.
+type sumKernel struct{ *bound }
+
+func (k *sumKernel) run(u int, w *worker) {
+	c := k.Conv
+	e := w.begin(k.bound, u)
+	n := c.R * c.R * c.C
+	size := n * c.Chans
+	sum := w.floats(k.layout.Tiles[0], size)
+	partial := k.arg(0)
+	copy(sum, partial[u*size:])
+	for s := 1; s < c.Splits; s++ {
+		w.p.opts.ISA.Add(sum, sum, partial[s*c.PartialElems()+u*size:][:size], size)
+	}
+	_, lo, hi := k.Grid.Band(u)
+	row := w.floats(k.layout.Result, n)
+	for r := lo; r < hi; r++ {
+		for i := range row {
+			row[i] = sum[i*c.Chans+r-lo]
+		}
+		e.result, e.seen = row, (r-lo)*k.Grid.Px
+		k.epi.row(e, 0, r)
+	}
+}
+
+// mapKernel drains rows that come from memory alone.
+type mapKernel struct{ *bound }
+
+func (k *mapKernel) run(u int, w *worker) {
+	e := w.begin(k.bound, u)
+	sample, lo, hi := k.Grid.Band(u)
+	for r := lo; r < hi; r++ {
+		e.seen = (r - lo) * k.Grid.Px
+		k.epi.row(e, sample, r)
+	}
+}
+
+// poolKernel averages the pixels of one sample. A unit is a sample.
+type poolKernel struct{ *bound }
+
+func (k *poolKernel) run(u int, w *worker) {
+	c := k.Conv
+	e := w.begin(k.bound, u)
+	e.tile = w.floats(k.layout.Tiles[0], c.W*c.C)
+	mean := w.floats(k.layout.Result, c.C)
+	clear(mean)
+	for r := range c.H {
+		k.pro[0].row(e, u, r)
+		w.p.opts.ISA.SumRows(mean, e.tile, c.W, c.C)
+	}
+	area := float32(c.H * c.W)
+	for i := range mean {
+		mean[i] /= area
+	}
+	e.result = mean
+	k.epi.row(e, u, 0)
+}

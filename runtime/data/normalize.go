@@ -1,0 +1,68 @@
+package data
+
+import (
+	"fmt"
+	"math"
+)
+
+// Normalize turns a byte of channel c into the number that the network sees:
+//
+//	value = (byte - Mean[c]) * Scale[c]
+//
+// Mean is in units of bytes, 0 to 255. The product is rounded once and the
+// difference once, so every target gets the same bits.
+type Normalize struct {
+	Mean, Scale [3]float32
+}
+
+// MeanStd returns the normalisation that subtracts mean and divides by std,
+// both in units of bytes. A std of 0 is refused by NewLoader.
+func MeanStd(mean, std [3]float32) Normalize {
+	n := Normalize{Mean: mean}
+	for c, s := range std {
+		n.Scale[c] = 1 / s
+	}
+	return n
+}
+
+// CIFARMeanStd returns the mean and the standard deviation that the reference
+// uses for CIFAR-10 and for CIFAR-100 alike (results with this normalisation
+// are in the paper's Table 5).
+func CIFARMeanStd() Normalize {
+	return MeanStd([3]float32{125.3, 123.0, 113.9}, [3]float32{63.0, 62.1, 66.7})
+}
+
+// Scale255 returns the normalisation to [0, 1] that the paper uses for SVHN:
+// byte/255.
+func Scale255() Normalize {
+	const s = float32(1) / 255
+	return Normalize{Scale: [3]float32{s, s, s}}
+}
+
+// table holds the value of every byte, one row a channel.
+type table [3][256]float32
+
+func (n Normalize) table() *table {
+	var t table
+	for c := range t {
+		for b := range t[c] {
+			t[c][b] = (float32(b) - n.Mean[c]) * n.Scale[c]
+		}
+	}
+	return &t
+}
+
+// check refuses a normalisation under which some of the given number of
+// channels would be blank or not finite.
+func (n Normalize) check(channels int) error {
+	if channels > len(n.Scale) {
+		return fmt.Errorf("normalize: pictures of %d channels; at most %d are supported", channels, len(n.Scale))
+	}
+	for c := range channels {
+		m, s := float64(n.Mean[c]), float64(n.Scale[c])
+		if math.IsNaN(m) || math.IsInf(m, 0) || math.IsNaN(s) || math.IsInf(s, 0) || s == 0 {
+			return fmt.Errorf("normalize: channel %d has mean %g and scale %g; expected finite numbers and a scale other than 0 (MeanStd, CIFARMeanStd and Scale255 make them)", c, m, s)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+package data
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCIFARMeanStd(t *testing.T) {
+	values := CIFARMeanStd().table()
+	mean, std := [3]float64{125.3, 123.0, 113.9}, [3]float64{63.0, 62.1, 66.7}
+	for c := range 3 {
+		for b := range 256 {
+			require.InDelta(t, (float64(b)-mean[c])/std[c], values[c][b], 1e-6)
+		}
+	}
+}
+
+func TestScale255(t *testing.T) {
+	values := Scale255().table()
+	for c := range 3 {
+		require.Zero(t, values[c][0])
+		require.Equal(t, float32(1), values[c][255])
+		require.InDelta(t, 100.0/255, values[c][100], 1e-7)
+	}
+}
+
+func TestNormalizeCheck(t *testing.T) {
+	require.NoError(t, CIFARMeanStd().check(3))
+	require.NoError(t, Normalize{Scale: [3]float32{1, 0, 0}}.check(1), "channels that are not there do not count")
+	require.ErrorContains(t, Normalize{}.check(1), "normalize: channel 0 has mean 0 and scale 0; expected finite numbers and a scale other than 0")
+	require.ErrorContains(t, MeanStd([3]float32{}, [3]float32{1, 0, 1}).check(3), "channel 1 has mean 0 and scale +Inf")
+	require.ErrorContains(t, Normalize{Mean: [3]float32{0, 0, float32(math.NaN())}, Scale: [3]float32{1, 1, 1}}.check(3), "channel 2 has mean NaN")
+	require.ErrorContains(t, Scale255().check(4), "pictures of 4 channels; at most 3 are supported")
+}

@@ -1,0 +1,95 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"wrnc/compiler/ir"
+	"wrnc/runtime/data"
+)
+
+// tally adds up what steps return.
+type tally struct {
+	loss     float64 // sum over the images
+	mistakes float64
+	images   int
+}
+
+func (t *tally) meanLoss() float64 { return t.loss / float64(t.images) }
+
+// percent is the error rate.
+func (t *tally) percent() float64 { return 100 * t.mistakes / float64(t.images) }
+
+// call runs a function on a batch and adds its loss and mistakes to t. It
+// returns the batch's mean loss.
+func (r *run) call(function string, b *data.Batch, t *tally) (float64, error) {
+	r.in.N = b.N
+	r.in.F32["images"], r.in.Labels["labels"] = b.Images, b.Labels
+	out, err := r.ex.Run(function, r.in)
+	if err != nil {
+		return 0, err
+	}
+	if len(out) != 1 || len(out[0]) != 2 {
+		return 0, fmt.Errorf("train: function %s does not return the loss and the number of mistakes", function)
+	}
+	loss := float64(out[0][0])
+	t.loss += loss
+	t.mistakes += float64(out[0][1])
+	t.images += b.N
+	return loss / float64(b.N), nil
+}
+
+// trainEpoch takes one step a batch.
+func (r *run) trainEpoch(ctx context.Context, e int, label string) (tally, error) {
+	var t tally
+	r.o.Progress.Begin(label, int64(r.trainImages))
+	r.rate[0] = float32(r.o.Recipe.Epochs[e].Rate)
+	for _, b := range r.train.Epoch(e, 0) {
+		if err := ctx.Err(); err != nil {
+			return t, err
+		}
+		r.in.U64["step"] = uint64(r.sum.Steps)
+		loss, err := r.call("train", b, &t)
+		if err != nil {
+			return t, err
+		}
+		r.sum.Steps++
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return t, &DivergedError{Epoch: e + 1, Step: r.sum.Steps, Loss: loss, Kept: len(r.sum.Epochs)}
+		}
+		r.o.Progress.Add(int64(b.N), fmt.Sprintf("loss %.3f", t.meanLoss()))
+	}
+	return t, nil
+}
+
+// evaluate measures the network on the whole test set, the last short batch
+// included.
+func (r *run) evaluate(ctx context.Context, label string) (tally, error) {
+	var t tally
+	r.o.Progress.Begin(label, int64(r.testImages))
+	for _, b := range r.test.Epoch(0, 0) {
+		if err := ctx.Err(); err != nil {
+			return t, err
+		}
+		if _, err := r.call("eval", b, &t); err != nil {
+			return t, err
+		}
+		r.o.Progress.Add(int64(b.N), "")
+	}
+	return t, nil
+}
+
+// resetVelocity forgets the momentum, as the authors' code does where the rate
+// drops.
+func (r *run) resetVelocity() error {
+	for _, s := range r.m.States {
+		if s.Role != ir.Velocity {
+			continue
+		}
+		if err := r.ex.WriteState(s.Name, make([]float32, s.Type.Elems())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
