@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -57,13 +58,14 @@ func (c *buildCommand) Run(s *session) error {
 	if c.Emit == "ast" {
 		return c.emitAST(s.stdout)
 	}
+	if err := c.checkPasses(); err != nil {
+		return err
+	}
 	b, err := c.build(s.stderr)
 	if err != nil {
 		return err
 	}
-	if err := c.printPasses(s.stdout, b.after); err != nil {
-		return err
-	}
+	c.printPasses(s.stdout, b.after)
 	facts := c.facts(b)
 	if c.Out != "" {
 		if err := writeBuild(c.Out, c.files(b), facts); err != nil {
@@ -174,26 +176,28 @@ func (c *buildCommand) compile(b *built, o compiler.Options, notes io.Writer) (*
 	return compiler.Compile(net, o)
 }
 
-// printPasses prints the IR after the passes that were asked for.
-func (c *buildCommand) printPasses(w io.Writer, after []passOutput) error {
-	var names []string
-	for _, p := range after {
-		names = append(names, p.pass)
+// checkPasses refuses a --print-after that names nothing.
+func (c *buildCommand) checkPasses() error {
+	names := []string{"irgen", "autodiff"}
+	for _, p := range compiler.Passes() {
+		names = append(names, p.Name)
 	}
 	for _, want := range c.PrintAfter {
 		if err := oneOf("--print-after", want, append(names, "all")...); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// printPasses prints the IR after the passes that were asked for, as text that
+// parses back.
+func (c *buildCommand) printPasses(w io.Writer, after []passOutput) {
 	for _, p := range after {
-		for _, want := range c.PrintAfter {
-			if want == p.pass || want == "all" {
-				fmt.Fprintf(w, "// after %s\n%s\n", p.pass, p.text)
-				break
-			}
+		if slices.Contains(c.PrintAfter, p.pass) || slices.Contains(c.PrintAfter, "all") {
+			fmt.Fprintf(w, "// after %s\n%s\n", p.pass, p.text)
 		}
 	}
-	return nil
 }
 
 // stage is the text that --emit asks for.

@@ -90,15 +90,23 @@ func report(stderr io.Writer, err error, args []string) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "wrnc: %s\nwrnc --help lists the commands, wrnc COMMAND --help the flags of one.\n", usage.message)
 		return exitUsage
-	case errors.As(err, &internal), errors.As(err, &fault):
-		fmt.Fprintf(stderr, "wrnc: internal error: %v\n\n", err)
-		fmt.Fprintf(stderr, "This is a fault of wrnc, not of your network. Please report it with this text,\n"+
-			"the network, what `wrnc version` prints, and the command line:\n\n    wrnc %s\n", strings.Join(args, " "))
-		return exitFault
+	case errors.As(err, &internal):
+		return reportFault(stderr, fmt.Sprintf("%s: %v\n%s", internal.Stage, internal.Cause, internal.Stack), args)
+	case errors.As(err, &fault):
+		return reportFault(stderr, fault.message, args)
 	case errors.As(err, &diagnostics):
 		fmt.Fprint(stderr, diagnostics.String())
 		return exitUser
 	}
 	fmt.Fprintf(stderr, "wrnc: %v\n", err)
 	return exitUser
+}
+
+// reportFault asks the user to report a fault of wrnc, and says what with.
+func reportFault(stderr io.Writer, what string, args []string) int {
+	fmt.Fprintf(stderr, "wrnc: internal error: %s\n\n"+
+		"This is a fault of wrnc, not of your network. Please report it with the text above,\n"+
+		"the network's file, what `wrnc version` prints, and this command line:\n\n    wrnc %s\n",
+		strings.TrimSpace(what), strings.Join(args, " "))
+	return exitFault
 }

@@ -76,7 +76,7 @@ func (c *summaryCommand) Run(s *session) error {
 		fmt.Fprint(s.stderr, note.String())
 	}
 	fmt.Fprintf(s.stdout, "%s\n\n", net.Name)
-	if err := printRows(s.stdout, layerRows(forward.Func("infer"), byLayer)); err != nil {
+	if err := printRows(s.stdout, layerRows(forward.Func("train"), byLayer)); err != nil {
 		return err
 	}
 	fmt.Fprintln(s.stdout)

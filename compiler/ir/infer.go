@@ -249,9 +249,6 @@ func inferBatchNormGrad(n *Node) ([]Type, error) {
 		return nil, fmt.Errorf("operands differ in shape: %v and %v", g, x)
 	}
 	c := x.Channels()
-	if err := picture(x); err != nil {
-		return nil, err
-	}
 	if err := manyElements(x); err != nil {
 		return nil, err
 	}

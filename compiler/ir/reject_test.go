@@ -133,7 +133,7 @@ func TestRejectModules(t *testing.T) {
 		{"rows of a vector", head + "state @a : f32[2] role=running init=rows(0,1)", `a.ir: state @a: init=rows(0,1) needs a type of two rows, found f32[2]`},
 		{"function twice", head + "func f() {\nreturn\n}\nfunc f() {\nreturn\n}", `a.ir:5: func f is defined twice`},
 		{"parameter twice", head + "func f(%a : f32[], %a : f32[]) {\nreturn\n}", `a.ir:2: expected a new parameter as %NAME : TYPE, found "%a : f32[]"`},
-		{"parameter that is a number", head + "func f(%0 : f32[]) {\nreturn\n}", `a.ir: func f: parameter %0 needs a name of its own that is not a number, as those of values are`},
+		{"parameter that is a number", head + "func f(%0 : f32[]) {\nreturn\n}", `a.ir: func f: parameter %0 needs a name that is not a number, as those of values are`},
 		{"batch of a parameter", head + "func f(%a : f32[3,1]) {\nreturn\n}", `a.ir: func f: parameter %a is f32[3,1]; its leading dimension must be the batch, 2`},
 		{"cut off", head + "func f() {", `a.ir:2: func f ends without return`},
 		{"text after return", head + "func f() {\nreturn\nreturn\n}", `a.ir:4: expected } after return, found "return"`},
@@ -153,6 +153,7 @@ func TestVerifyRejectsBrokenModules(t *testing.T) {
 		want    string
 	}{
 		{"no position", func(m *ir.Module) { m.Funcs[0].Nodes[3].Pos = ir.Pos{} }, "no position"},
+		{"parameter name twice", func(m *ir.Module) { m.Funcs[0].Params[1].Name = "images" }, "two parameters are called %images"},
 		{"order", func(m *ir.Module) { n := m.Funcs[0].Nodes; n[0], n[2] = n[2], n[0] }, "is not defined before it is read"},
 		{"another module", func(m *ir.Module) { m.Funcs[0].Module = &ir.Module{} }, "func train belongs to another module"},
 		{"state dropped", func(m *ir.Module) { m.States = m.States[1:] }, "operand 0 is not defined before it is read"},

@@ -31,9 +31,9 @@ func (m *Module) Verify() error {
 
 func (f *Func) verify(states map[*State]bool) error {
 	defined := map[*Value]bool{}
-	for i, p := range f.Params {
-		if !isName(p.Name) || isNumber(p.Name) || f.Param(p.Name) != f.Params[i] {
-			return fmt.Errorf("parameter %%%s needs a name of its own that is not a number, as those of values are", p.Name)
+	for _, p := range f.Params {
+		if !isName(p.Name) || isNumber(p.Name) {
+			return fmt.Errorf("parameter %%%s needs a name that is not a number, as those of values are", p.Name)
 		}
 		if r := p.Type.Rank(); r > 0 && p.Type.Dims[0] != f.Module.Batch {
 			return fmt.Errorf("parameter %%%s is %v; its leading dimension must be the batch, %d", p.Name, p.Type, f.Module.Batch)

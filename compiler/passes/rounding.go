@@ -96,10 +96,9 @@ func takesGradient(n *ir.Node, i int) bool {
 
 // storagePoints are the results that are rounded: of roots and of sums.
 func storagePoints(f *ir.Func) map[*ir.Value]bool {
-	users := f.Users()
-	held := map[*ir.Value]bool{}
+	u := uses{users: f.Users(), held: map[*ir.Value]bool{}}
 	for _, v := range f.Roots() {
-		held[v] = true
+		u.held[v] = true
 	}
 	points, weights := map[*ir.Value]bool{}, map[*ir.Value]bool{}
 	for _, n := range f.Nodes {
@@ -107,34 +106,42 @@ func storagePoints(f *ir.Func) map[*ir.Value]bool {
 		switch {
 		case n.Op.Class() == ir.Root:
 			weights[v] = sumsOverBatch(n.Op)
+			points[v] = !weights[v] && !u.onlyAdded(v)
 		case n.Op == ir.Add:
 			weights[v] = weights[n.Args[0]] && weights[n.Args[1]]
-		case n.Op == ir.AddChannel && n.Args[0].Node != nil && n.Args[0].Node.Op.Class() == ir.Root:
-		default:
-			continue
+			points[v] = !weights[v]
+		case n.Op == ir.AddChannel:
+			points[v] = u.onlyAdded(n.Args[0])
 		}
-		points[v] = !weights[v] && !isNarrowed(users[v]) && (held[v] || !onlyAdded(v, users))
+		if u.narrowed(v) {
+			points[v] = false
+		}
 	}
 	return points
 }
 
-// isNarrowed reports whether text that was written by hand rounds the value
-// already.
-func isNarrowed(users []*ir.Node) bool {
-	return len(users) == 1 && users[0].Op == ir.Convert
+// uses are the readers of a function's values.
+type uses struct {
+	users map[*ir.Value][]*ir.Node
+	held  map[*ir.Value]bool // returned or assigned
+}
+
+// narrowed reports whether text that was written by hand rounds v already.
+func (u uses) narrowed(v *ir.Value) bool {
+	return len(u.users[v]) == 1 && u.users[v][0].Op == ir.Convert
 }
 
 // onlyAdded reports whether v is a root's result whose only use is an add that
 // is rounded in its place.
-func onlyAdded(v *ir.Value, users map[*ir.Value][]*ir.Node) bool {
-	if v.Node == nil || v.Node.Op.Class() != ir.Root || len(users[v]) != 1 {
+func (u uses) onlyAdded(v *ir.Value) bool {
+	if v.Node == nil || v.Node.Op.Class() != ir.Root || u.held[v] || len(u.users[v]) != 1 {
 		return false
 	}
-	add := users[v][0]
+	add := u.users[v][0]
 	if add.Op == ir.AddChannel {
 		return true
 	}
-	return add.Op == ir.Add && (v == add.Args[0] || !onlyAdded(add.Args[0], users))
+	return add.Op == ir.Add && (v == add.Args[0] || !u.onlyAdded(add.Args[0]))
 }
 
 // sumsOverBatch reports whether a root multiplies two activations: its result

@@ -86,18 +86,23 @@ func findOp(name string) (ir.Op, bool) {
 	return ir.InvalidOp, false
 }
 
-func hasAttr(op string, name string) bool {
-	o, ok := findOp(op)
-	return ok && slices.Contains(o.Info().Attrs, name)
+// attrsOf lists the attributes of the op of that name, in the order they print.
+func attrsOf(name string) []attrText {
+	o, _ := findOp(name)
+	var rows []attrText
+	for _, row := range attrTexts {
+		if slices.Contains(o.Info().Attrs, row.name) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
 }
 
 // formatAttrs prints the attributes that the op has, as " {eps=1e-05, count=8192}".
 func formatAttrs(op string, a ir.Attrs) string {
 	var words []string
-	for _, row := range attrTexts {
-		if hasAttr(op, row.name) {
-			words = append(words, row.name+"="+row.print(&a))
-		}
+	for _, row := range attrsOf(op) {
+		words = append(words, row.name+"="+row.print(&a))
 	}
 	if len(words) == 0 {
 		return ""
@@ -107,26 +112,18 @@ func formatAttrs(op string, a ir.Attrs) string {
 
 // parseAttrs reads what formatAttrs prints: each attribute of the op, in order.
 func parseAttrs(op, s string) (a ir.Attrs, err error) {
-	words := splitList(s)
-	n := 0
-	for _, row := range attrTexts {
-		if !hasAttr(op, row.name) {
-			continue
-		}
-		if n == len(words) {
-			return a, fmt.Errorf("%s: expected the attribute %s", op, row.name)
-		}
-		val, ok := strings.CutPrefix(words[n], row.name+"=")
+	words, rows := splitList(s), attrsOf(op)
+	if len(words) != len(rows) {
+		return a, fmt.Errorf("%s has %d attributes, found %q", clip(op), len(rows), clip(s))
+	}
+	for i, row := range rows {
+		val, ok := strings.CutPrefix(words[i], row.name+"=")
 		if !ok {
-			return a, fmt.Errorf("%s: expected the attribute %s, found %q", op, row.name, clip(words[n]))
+			return a, fmt.Errorf("%s: expected the attribute %s, found %q", op, row.name, clip(words[i]))
 		}
 		if err := row.parse(&a, val); err != nil {
 			return a, fmt.Errorf("%s, attribute %s: %w", op, row.name, err)
 		}
-		n++
-	}
-	if n < len(words) {
-		return a, fmt.Errorf("%s has no attribute %q", clip(op), clip(words[n]))
 	}
 	return a, nil
 }

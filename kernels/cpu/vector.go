@@ -41,30 +41,34 @@ func (k *vectorKernels) build() *ISA {
 // returns their number: equal pieces keep every register tile busy.
 func even(n, most int) int { return (n + most - 1) / most }
 
-// convRow cuts the row into register tiles.
+// convRow cuts the row into register tiles. It moves the caller's arguments along
+// and puts them back: a copy would be made on the heap at each call, since
+// nothing is known of a function value.
 func (k *vectorKernels) convRow(a *ConvArgs) {
-	t := *a
-	pieces := even(a.Pixels, k.tile)
-	for i, done := 0, 0; i < pieces; i++ {
-		t.Pixels = (a.Pixels - done + pieces - i - 1) / (pieces - i)
-		k.conv((*byte)(unsafe.Pointer(&t)))
-		t.X = unsafe.Add(t.X, t.Pixels*t.XStep)
-		t.Out = unsafe.Add(t.Out, t.Pixels*t.OutStep)
-		done += t.Pixels
+	x, out, pixels := a.X, a.Out, a.Pixels
+	pieces := even(pixels, k.tile)
+	for i, left := 0, pixels; i < pieces; i++ {
+		a.Pixels = (left + pieces - i - 1) / (pieces - i)
+		k.conv((*byte)(unsafe.Pointer(a)))
+		a.X = unsafe.Add(a.X, a.Pixels*a.XStep)
+		a.Out = unsafe.Add(a.Out, a.Pixels*a.OutStep)
+		left -= a.Pixels
 	}
+	a.X, a.Out, a.Pixels = x, out, pixels
 }
 
 // wgradBlock cuts the input channels into register tiles.
 func (k *vectorKernels) wgradBlock(a *WgradArgs) {
-	t := *a
-	pieces := even(a.C, k.tile)
-	for i, done := 0, 0; i < pieces; i++ {
-		t.C = (a.C - done + pieces - i - 1) / (pieces - i)
-		k.wgrad((*byte)(unsafe.Pointer(&t)))
-		t.X = unsafe.Add(t.X, 4*t.C)
-		t.DW = unsafe.Add(t.DW, t.C*t.DWStep)
-		done += t.C
+	x, dw, c := a.X, a.DW, a.C
+	pieces := even(c, k.tile)
+	for i, left := 0, c; i < pieces; i++ {
+		a.C = (left + pieces - i - 1) / (pieces - i)
+		k.wgrad((*byte)(unsafe.Pointer(a)))
+		a.X = unsafe.Add(a.X, 4*a.C)
+		a.DW = unsafe.Add(a.DW, a.C*a.DWStep)
+		left -= a.C
 	}
+	a.X, a.DW, a.C = x, dw, c
 }
 
 // whole is the part of n that whole vectors cover.

@@ -4,7 +4,6 @@ import (
 	"unsafe"
 
 	"wrnc/compiler/plan"
-	kernels "wrnc/kernels/cpu"
 )
 
 // phase is the set of taps that reach the results of one parity of row and
@@ -104,7 +103,7 @@ func (k *convKernel) run(u int, w *worker) {
 	result := w.floats(k.layout.Result, (hi-lo)*c.OutCols()*c.OutPadded())
 	t0, t1 := c.TileRows(lo, hi)
 	fill(e, k.pro[0], tile, sample, t0, t1, c.Border(), c.TileCols())
-	k.multiply(tile, result, lo, hi)
+	k.multiply(w, tile, result, lo, hi)
 	k.drain(e, result, sample, lo, hi)
 }
 
@@ -127,13 +126,13 @@ func fill(e *env, t *tape, tile []float32, sample, t0, t1, border, cols int) {
 	}
 }
 
-func (k *convKernel) multiply(tile, result []float32, lo, hi int) {
+func (k *convKernel) multiply(w *worker, tile, result []float32, lo, hi int) {
 	c := k.Conv
 	packed := k.arg(0)
 	conv := k.f.p.opts.ISA.Conv
 	in, cols, chans, padded, rr := c.In(), c.OutCols(), c.Chans, c.OutPadded(), c.R*c.R
 	step, tileRow := c.OutStep(), c.TileCols()*in
-	var a kernels.ConvArgs
+	a := &w.conv
 	a.XStep, a.OutStep = 4*c.InStep()*in, 4*step*padded
 	for kb := 0; kb < padded; kb += chans {
 		for i0 := 0; i0 < in; i0 += c.CBlock {
@@ -162,7 +161,7 @@ func (k *convKernel) multiply(tile, result []float32, lo, hi int) {
 					a.X = unsafe.Pointer(&x[0])
 					a.W = unsafe.Pointer(&weights[ph.first*ins*chans])
 					a.Out = unsafe.Pointer(&out[0])
-					conv(&a)
+					conv(a)
 				}
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	kernels "wrnc/kernels/cpu"
 )
 
 // worker is one thread's scratch and the row it works on.
@@ -12,6 +14,8 @@ type worker struct {
 	p       *Program
 	scratch []float32
 	env     env
+	conv    kernels.ConvArgs // here, not on a stack, from where they would escape at each call
+	wgrad   kernels.WgradArgs
 	probs   []float64 // of the loss
 }
 

@@ -50,7 +50,8 @@ func (k *wgradKernel) band(e *env, partial []float32, n, lo, hi int) {
 
 	wgrad := e.w.p.opts.ISA.Wgrad
 	xRow := c.TileCols() * c.C
-	a := kernels.WgradArgs{C: c.C, Pixels: c.Q, XRow: 4 * c.Stride * xRow, XStep: 4 * c.Stride * c.C,
+	a := &e.w.wgrad
+	*a = kernels.WgradArgs{C: c.C, Pixels: c.Q, XRow: 4 * c.Stride * xRow, XStep: 4 * c.Stride * c.C,
 		DYRow: 4 * c.Q * padded, DYStep: 4 * padded, DWStep: 4 * c.Chans}
 	for p := lo; p < hi; p += c.Step {
 		a.Rows = min(c.Step, hi-p)
@@ -60,7 +61,7 @@ func (k *wgradKernel) band(e *env, partial []float32, n, lo, hi int) {
 				for s := range c.R {
 					a.X = unsafe.Pointer(&x[((p-lo)*c.Stride+r)*xRow+s*c.C])
 					a.DW = unsafe.Pointer(&partial[(kb*c.R*c.R+(r*c.R+s)*c.Chans)*c.C])
-					wgrad(&a)
+					wgrad(a)
 				}
 			}
 		}

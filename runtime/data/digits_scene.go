@@ -67,8 +67,8 @@ func newScene(r *chance, label int, fonts []digitFont) *scene {
 	for range r.IntN(4) {
 		s.lines = append(s.lines, r.line(s.back))
 	}
-	s.blur = r.of(0.25)
-	s.noise = r.IntN(17)
+	s.blur = r.of(0.35)
+	s.noise = r.IntN(22)
 	s.noiseSeed = [2]uint64{r.Uint64(), r.Uint64()}
 	return s
 }
@@ -80,7 +80,7 @@ func (r *chance) pose(shape outline) affine {
 		margin = 1.0
 		room   = digitsSide - 2*margin
 	)
-	height := r.between(18, 26)
+	height := r.between(16, 25)
 	width := height * r.between(0.75, 1.2)
 	slant := r.between(-0.15, 0.15)
 	sin, cos := math.Sincos(r.between(-maxTurn, maxTurn) * math.Pi / 180)

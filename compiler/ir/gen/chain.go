@@ -10,8 +10,7 @@ import (
 type chain struct {
 	*maker
 	t      ir.Type
-	stored []*ir.Value // activations that the chain reads
-	budget int         // how many it may read
+	budget int         // stored activations that it may still read
 	values []*ir.Value // results in order; the last is what the next step extends
 }
 
@@ -40,7 +39,6 @@ func (c *chain) begin() {
 	if c.chance(15) {
 		d := c.t.Dims
 		pixel := c.activation(ir.T(ir.F32, d[0], 1, 1, d[3]))
-		c.stored = append(c.stored, pixel)
 		c.budget--
 		c.values = append(c.values, c.op(ir.AvgPoolGrad, ir.Attrs{Height: d[1], Width: d[2]}, pixel))
 		return
@@ -53,9 +51,7 @@ func (c *chain) last() *ir.Value { return c.values[len(c.values)-1] }
 // fresh is a stored activation that the chain has not read yet.
 func (c *chain) fresh() *ir.Value {
 	c.budget--
-	v := c.activation(c.t)
-	c.stored = append(c.stored, v)
-	return v
+	return c.activation(c.t)
 }
 
 // other is an operand beside the last value: an earlier value, a new stored

@@ -30,6 +30,11 @@ func (c *chain) finish() {
 
 func (c *chain) leave(v *ir.Value) { c.f.Returns = append(c.f.Returns, v) }
 
+// eps is far larger than a network's: a channel that a relu has emptied, or one
+// of a single element, has variance 0, and 1/sqrt(eps)^3 would make the noise of
+// a comparison the size of its values.
+const eps = 0.1
+
 // count is the number of elements of a channel.
 func (c *chain) count() int { return c.t.Elems() / c.t.Channels() }
 
@@ -39,7 +44,7 @@ func (c *chain) stats(v *ir.Value) {
 	s := c.op(ir.BNStats, ir.Attrs{}, v)
 	fold, move := c.chance(60), c.chance(50) && c.count() > 1
 	if fold {
-		c.leave(c.op(ir.BNFold, ir.Attrs{Eps: 1e-5, Count: c.count()}, s, c.vector(n), c.vector(n)))
+		c.leave(c.op(ir.BNFold, ir.Attrs{Eps: eps, Count: c.count()}, s, c.vector(n), c.vector(n)))
 	}
 	if move {
 		run := c.state(ir.Running, ir.Init{Kind: ir.Rows, B: 1}, 2, n)
@@ -62,7 +67,7 @@ func (c *chain) gradStats(v *ir.Value) {
 		c.leave(q)
 		return
 	}
-	out := c.ops(ir.BNGradFold, ir.Attrs{Eps: 1e-5, Count: c.count()}, q, s, c.vector(n))
+	out := c.ops(ir.BNGradFold, ir.Attrs{Eps: eps, Count: c.count()}, q, s, c.vector(n))
 	for i, v := range out {
 		if i == 0 || c.chance(70) {
 			c.leave(v)

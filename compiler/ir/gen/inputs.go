@@ -76,7 +76,7 @@ func param(p *ir.Value, classes int, r *rand.Rand) *interp.Tensor {
 		case p.Type.DType == ir.U1:
 			t.F[i] = float64(r.IntN(2))
 		case p.Type.Rank() == 0:
-			t.F[i] = single(0.05 + 0.1*r.Float64())
+			t.F[i] = single(0.05 + float64(0.1*r.Float64()))
 		default:
 			t.F[i] = single(r.NormFloat64())
 		}
@@ -105,12 +105,12 @@ func start(s *ir.State, r *rand.Rand) *interp.Tensor {
 		case ir.Normal:
 			v = a * r.NormFloat64()
 		case ir.Uniform:
-			v = a + (b-a)*r.Float64()
+			v = a + float64((b-a)*r.Float64())
 		case ir.Constant:
-			v = a + 0.1*r.NormFloat64()
+			v = a + float64(0.1*r.NormFloat64())
 		case ir.Rows:
 			if i < len(t.F)/2 {
-				v = a + 0.5*r.NormFloat64()
+				v = a + float64(0.5*r.NormFloat64())
 			} else {
 				v = b * (0.5 + r.Float64())
 			}

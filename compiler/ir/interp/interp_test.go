@@ -50,7 +50,7 @@ func randomTensor(r *rand.Rand, t ir.Type) *Tensor {
 func inner(a, b []float64) float64 {
 	sum := 0.0
 	for i := range a {
-		sum += a[i] * b[i]
+		sum += float64(a[i] * b[i])
 	}
 	return sum
 }
@@ -132,6 +132,17 @@ func TestShortBatchAgainstState(t *testing.T) {
 	require.Equal(t, []float64{2, 4}, run(t, f, map[string]*Tensor{"x": Floats(ir.T(ir.F32, 2, 1, 1, 1), 1, 2)}, st, exact)[0].F)
 	_, err := Run(f, map[string]*Tensor{"x": Floats(ir.T(ir.F32, 1, 1, 1, 1), 1)}, st, exact)
 	require.EqualError(t, err, "func main: add (): operands differ in shape in this batch: f32[1,1,1,1] and f32[2,1,1,1]")
+}
+
+func TestShortBatchAsWeight(t *testing.T) {
+	f := opFunc(t, 2, "%x : f32[2,3,3,1], %w : f32[2,3,3,1], %b : f32[2]", "",
+		"%0 = conv2d %x, %w {pad=1, stride=1} : f32[2,3,3,2]\n%1 = add_channel %0, %b : f32[2,3,3,2]\nreturn %1")
+	in := func(n int) map[string]*Tensor {
+		return map[string]*Tensor{"x": New(ir.T(ir.F32, n, 3, 3, 1)), "w": New(ir.T(ir.F32, n, 3, 3, 1)), "b": New(ir.T(ir.F32, n))}
+	}
+	run(t, f, in(2), nil, exact)
+	_, err := Run(f, in(1), nil, exact)
+	require.EqualError(t, err, "func main: conv2d (): operand 1, a weight or channel vector f32[2,3,3,1], is a parameter cut to f32[1,3,3,1] with the batch")
 }
 
 func TestTooLarge(t *testing.T) {

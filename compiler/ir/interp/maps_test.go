@@ -119,7 +119,7 @@ func TestDropoutMask(t *testing.T) {
 	in := func(n int) map[string]*Tensor {
 		x := New(ir.T(ir.F32, n, 3, 5, 7))
 		for i := range x.F {
-			x.F[i] = 1
+			x.F[i] = float64(1 / float32(i+3))
 		}
 		return map[string]*Tensor{"x": x, "seed": Words(ir.T(ir.U64), seed), "step": Words(ir.T(ir.U64), 1<<32|step)}
 	}
@@ -137,7 +137,7 @@ func TestDropoutMask(t *testing.T) {
 		want := 0.0
 		if keep {
 			kept++
-			want = float64(float32(65536.0 / (65536 - 19661)))
+			want = float64(1 / float32(e+3) * float32(65536.0/(65536-19661))) // the scale is an f32
 		}
 		require.Equal(t, want, out[1].F[e])
 	}

@@ -1,0 +1,281 @@
+package plan
+
+import (
+	"fmt"
+
+	"wrnc/compiler/ir"
+)
+
+// use is what a kernel does with one of its arguments.
+type use struct {
+	read  bool // reads it
+	old   bool // reads it before it writes it
+	write bool
+	whole bool // reads other parts of it than the unit's own rows
+}
+
+// kernelVerifier checks one kernel and collects the uses of its arguments.
+type kernelVerifier struct {
+	p    *Plan
+	k    *Kernel
+	uses []use
+}
+
+func (v *kernelVerifier) read(arg int, whole bool) {
+	u := &v.uses[arg]
+	u.read, u.old, u.whole = true, u.old || !u.write, u.whole || whole
+}
+
+func (v *kernelVerifier) write(arg int) { v.uses[arg].write = true }
+
+func (v *kernelVerifier) buffer(arg int) *Buffer { return &v.p.Buffers[v.k.Args[arg].Buffer] }
+
+// elems checks the number of elements of an argument.
+func (v *kernelVerifier) elems(arg, want int) error {
+	if b := v.buffer(arg); b.Type.Elems() != want {
+		return fmt.Errorf("buffer %s has %d elements, expected %d", b.Name, b.Type.Elems(), want)
+	}
+	return nil
+}
+
+func (v *kernelVerifier) index(arg int) error {
+	if arg < 0 || arg >= len(v.k.Args) {
+		return fmt.Errorf("there is no argument a%d", arg)
+	}
+	return nil
+}
+
+// shapes is what a kind demands: how many leading arguments have a fixed
+// meaning, how many tapes fill the tile, and which other parts there are.
+var shapes = [...]struct {
+	args, prologues              int
+	grid, conv, epilogue, finish bool
+}{
+	Pack:     {args: 2, conv: true},
+	Conv:     {args: 1, prologues: 1, grid: true, conv: true, epilogue: true},
+	Wgrad:    {args: 1, prologues: 2, grid: true, conv: true},
+	Sum:      {args: 1, grid: true, conv: true, epilogue: true},
+	Map:      {grid: true, epilogue: true},
+	Pool:     {prologues: 1, grid: true, conv: true, epilogue: true},
+	Finish:   {finish: true},
+	Xent:     {args: 3, grid: true},
+	XentGrad: {args: 3, grid: true},
+}
+
+func (v *kernelVerifier) verify() error {
+	k := v.k
+	if k.Kind < Pack || k.Kind > XentGrad {
+		return fmt.Errorf("is of no kind")
+	}
+	shape := shapes[k.Kind]
+	lists := []int{len(k.Args), len(k.Prologues), len(k.Reduces), len(k.Channel)}
+	for _, n := range lists {
+		if n > maxCount {
+			return fmt.Errorf("a list of %d entries; at most %d", n, maxCount)
+		}
+	}
+	switch {
+	case len(k.Args) < shape.args:
+		return fmt.Errorf("has %d arguments, a %v kernel takes %d", len(k.Args), k.Kind, shape.args)
+	case len(k.Prologues) != shape.prologues:
+		return fmt.Errorf("has %d prologues, a %v kernel takes %d", len(k.Prologues), k.Kind, shape.prologues)
+	case !shape.grid && k.Grid != Grid{}:
+		return fmt.Errorf("a %v kernel has no grid", k.Kind)
+	case !shape.conv && k.Conv != ConvShape{}:
+		return fmt.Errorf("a %v kernel has no convolution", k.Kind)
+	case !shape.epilogue && !k.Epilogue.empty():
+		return fmt.Errorf("a %v kernel has no epilogue", k.Kind)
+	case !shape.finish && len(k.Channel) > 0:
+		return fmt.Errorf("a %v kernel runs no channel ops", k.Kind)
+	case !shape.finish && !shape.epilogue && len(k.Reduces) > 0:
+		return fmt.Errorf("a %v kernel has no reduce", k.Kind)
+	}
+	if err := v.verifyArgs(); err != nil {
+		return err
+	}
+	v.uses = make([]use, len(k.Args))
+	if shape.grid {
+		if err := k.Grid.verify(v.p.Batch); err != nil {
+			return err
+		}
+	}
+	if shape.conv {
+		if err := v.verifyConv(); err != nil {
+			return err
+		}
+	}
+	steps := []func() error{v.verifyKind, v.verifyPrologues, v.verifyEpilogue, v.verifyFinish, v.verifyModes}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if need := k.ScratchBytes(); need > v.p.Scratch {
+		return fmt.Errorf("needs %d bytes of scratch, the plan has %d", need, v.p.Scratch)
+	}
+	return nil
+}
+
+func (v *kernelVerifier) verifyArgs() error {
+	seen := map[int]bool{}
+	for i, a := range v.k.Args {
+		switch {
+		case a.Buffer < 0 || a.Buffer >= len(v.p.Buffers):
+			return fmt.Errorf("argument a%d: there is no buffer b%d", i, a.Buffer)
+		case a.Mode < Read || a.Mode > Update:
+			return fmt.Errorf("argument a%d: no mode", i)
+		case seen[a.Buffer]:
+			return fmt.Errorf("buffer %s is an argument twice", v.p.Buffers[a.Buffer].Name)
+		}
+		seen[a.Buffer] = true
+	}
+	return nil
+}
+
+// verifyKind checks the arguments whose meaning the kind fixes.
+func (v *kernelVerifier) verifyKind() error {
+	k, c := v.k, v.k.Conv
+	switch k.Kind {
+	case Pack:
+		v.read(0, true)
+		v.write(1)
+		if err := v.elems(0, c.K*c.R*c.R*c.C); err != nil {
+			return err
+		}
+		return v.elems(1, c.PackedElems())
+	case Conv:
+		v.read(0, true)
+		return v.elems(0, c.PackedElems())
+	case Wgrad:
+		v.write(0)
+		return v.elems(0, c.Splits*c.PartialElems())
+	case Sum:
+		v.read(0, true)
+		return v.elems(0, c.Splits*c.PartialElems())
+	case Xent, XentGrad:
+		v.read(0, true)
+		v.read(1, true)
+		v.write(2)
+		return v.infer(map[Kind]ir.Op{Xent: ir.Xent, XentGrad: ir.XentGrad}[k.Kind], ir.Attrs{}, []int{0, 1}, []int{2})
+	}
+	return nil
+}
+
+// infer checks arguments against the shape rule of an op.
+func (v *kernelVerifier) infer(op ir.Op, attrs ir.Attrs, src, dst []int) error {
+	n := &ir.Node{Op: op, Attrs: attrs}
+	for _, a := range src {
+		n.Args = append(n.Args, &ir.Value{Type: v.buffer(a).Type})
+	}
+	if len(src) != len(op.Info().Args) {
+		return fmt.Errorf("%v reads %d arguments, expected %d", op, len(src), len(op.Info().Args))
+	}
+	types, err := op.Info().Infer(n)
+	if err != nil {
+		return fmt.Errorf("%v of buffer %s: %w", op, v.buffer(src[0]).Name, err)
+	}
+	if len(types) != len(dst) {
+		return fmt.Errorf("%v writes %d arguments, expected %d", op, len(dst), len(types))
+	}
+	for i, a := range dst {
+		if b := v.buffer(a); !b.Type.Equal(types[i]) {
+			return fmt.Errorf("%v yields %v, buffer %s is %v", op, types[i], b.Name, b.Type)
+		}
+	}
+	return nil
+}
+
+// verifyFinish checks merged partials and channel ops.
+func (v *kernelVerifier) verifyFinish() error {
+	if v.k.Kind != Finish {
+		return nil
+	}
+	for i, r := range v.k.Reduces {
+		if err := v.index(r.Out); err != nil {
+			return fmt.Errorf("reduce q%d: %w", i, err)
+		}
+		if err := v.verifyReduce(r, v.buffer(r.Out).Type.Elems()); err != nil {
+			return fmt.Errorf("reduce q%d: %w", i, err)
+		}
+		v.read(r.Partial, false)
+		v.write(r.Out)
+	}
+	for _, c := range v.k.Channel {
+		if c.Op.Class() != ir.Channel {
+			return fmt.Errorf("%v is not a channel op", c.Op)
+		}
+		for _, a := range append(append([]int(nil), c.Src...), c.Dst...) {
+			if err := v.index(a); err != nil {
+				return fmt.Errorf("%v: %w", c.Op, err)
+			}
+		}
+		if err := v.infer(c.Op, c.Attrs, c.Src, c.Dst); err != nil {
+			return err
+		}
+		for _, a := range c.Src {
+			v.read(a, false)
+		}
+		for _, a := range c.Dst {
+			v.write(a)
+		}
+	}
+	return nil
+}
+
+// verifyReduce checks that a partial holds, for every unit of the reduced grid,
+// a result of out elements; with out 0 whole rows of channels.
+func (v *kernelVerifier) verifyReduce(r Reduce, out int) error {
+	if r.Op.Class() != ir.Reduce {
+		return fmt.Errorf("%v does not reduce", r.Op)
+	}
+	if err := v.index(r.Partial); err != nil {
+		return err
+	}
+	if err := r.Grid.verify(v.p.Batch); err != nil {
+		return err
+	}
+	units := r.Grid.Units(v.p.Batch)
+	if out > 0 {
+		return v.elems(r.Partial, units*out)
+	}
+	if b := v.buffer(r.Partial); b.Type.Elems()%(units*r.Grid.C) != 0 {
+		return fmt.Errorf("buffer %s has %d elements, expected whole rows of %d channels for each of %d units", b.Name, b.Type.Elems(), r.Grid.C, units)
+	}
+	return nil
+}
+
+// verifyModes compares what the kernel does with what its arguments declare.
+func (v *kernelVerifier) verifyModes() error {
+	writes := false
+	for i, u := range v.uses {
+		mode, name := v.k.Args[i].Mode, v.buffer(i).Name
+		writes = writes || u.write
+		fits := mode == Read && u.read && !u.write ||
+			mode == Write && u.write && !u.old ||
+			mode == Update && u.write && u.read
+		switch {
+		case !u.read && !u.write:
+			return fmt.Errorf("never touches its argument a%d, buffer %s", i, name)
+		case !fits:
+			return fmt.Errorf("argument a%d, buffer %s, is declared %v; the kernel %s it", i, name, mode, u.does())
+		case u.write && u.whole:
+			return fmt.Errorf("a unit writes buffer %s while others read parts of it that are not their own", name)
+		}
+	}
+	if !writes {
+		return fmt.Errorf("writes nothing")
+	}
+	return nil
+}
+
+func (u use) does() string {
+	switch {
+	case u.old && u.write:
+		return "reads and then writes"
+	case u.read && u.write:
+		return "writes and then reads"
+	case u.write:
+		return "writes"
+	}
+	return "reads"
+}
