@@ -31,7 +31,7 @@ type Options struct {
 // Result is a compiled module and how it came about.
 type Result struct {
 	Module    *ir.Module
-	Decisions []passes.Decision // of fusion, in program order of each function
+	Decisions []passes.Decision // fuse-conv's of each function in program order, then fuse-map's; isolate's
 }
 
 // InternalError is a fault of the compiler itself, not of what it compiles.

@@ -32,13 +32,14 @@ var pipeline = []Pass{
 // order says which pass comes before which, and why. It documents the table
 // above and is checked against it; it does not set the order.
 var order = []struct{ before, after, because string }{
-	{"canonicalize", "rounding", "rounding's converts are meant, though some repeat"},
+	{"canonicalize", "rounding", "a convert that changes nothing would pass for a rounding point written by hand"},
 	{"split-bn", "rounding", "values between batch norm's parts are rounded"},
 	{"rounding", "cse", "an operand of two roots is narrowed once"},
 	{"split-bn", "cse", "the backward pass reads the forward pass's statistics"},
 	{"rounding", "fuse-conv", "fusion must not decide what is rounded"},
 	{"cse", "fuse-conv", "copies are counted by readers, and equal values have one set of them"},
-	{"cse", "deadcode", "cse leaves no dead node, but split-bn and canonicalize may have"},
+	{"canonicalize", "deadcode", "a mask that drops nothing has lost its reader"},
+	{"split-bn", "deadcode", "a norm whose running statistics nobody assigns has computed them in vain"},
 	{"deadcode", "fuse-conv", "a dead reader would keep a value stored"},
 	{"deadcode", "isolate", "a dead node would become a region that nothing reads"},
 	{"fuse-conv", "fuse-map", "statistics belong to the root that computes their operand"},

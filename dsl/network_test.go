@@ -118,6 +118,7 @@ func TestScaledAndRate(t *testing.T) {
 	require.Equal(t, []int{59, 119, 159}, paper.Drops, "scaling copies")
 	require.InEpsilon(t, 0.1*0.2*0.2, paper.Scaled(3).Rate(2)/0.2, 1e-12, "drops that meet each count")
 	require.Equal(t, []int{79, 119}, dsl.PaperTrain("svhn").Drops)
+	require.Equal(t, []int{3, 4, 5}, dsl.PaperTrain("digits").Drops)
 }
 
 func TestWithData(t *testing.T) {

@@ -20,8 +20,10 @@ type Train struct {
 
 // PaperTrain returns the paper's recipe for a data set (section 3; the drops as
 // the authors' logs show them). CIFAR: 200 epochs at 0.1, a fifth at the start
-// of the 60th, 120th and 160th. SVHN, and digits as its stand-in: 160 epochs at
-// 0.01, a tenth at the start of the 80th and 120th. Every other name gets CIFAR's.
+// of the 60th, 120th and 160th. SVHN: 160 epochs at 0.01, a tenth at the start
+// of the 80th and 120th. Every other name gets CIFAR's; but digits, which the
+// paper does not know, is learned in six epochs of smaller batches, so that a
+// first run ends within minutes.
 func PaperTrain(dataSet string) Train {
 	t := Train{
 		Recipe:        "paper",
@@ -37,8 +39,11 @@ func PaperTrain(dataSet string) Train {
 		Runs:          1,
 		LinearInit:    "uniform",
 	}
-	if dataSet == "svhn" || dataSet == "digits" {
+	switch dataSet {
+	case "svhn":
 		t.Epochs, t.LR, t.DropRatio, t.Drops = 160, 0.01, 0.1, []int{79, 119}
+	case "digits":
+		t.Epochs, t.Batch, t.Drops = 6, 64, []int{3, 4, 5}
 	}
 	return t
 }

@@ -11,8 +11,8 @@ import (
 // affordable refuses to begin what the machine has no memory for: the system
 // would end the process without a word, perhaps hours later. Where it does not
 // say how much is free, anything goes.
-func affordable(bytes int) error {
-	free, known, err := freeMemory("/proc/meminfo")
+func affordable(bytes int, meminfo string) error {
+	free, known, err := freeMemory(meminfo)
 	if err != nil {
 		return err
 	}
@@ -21,6 +21,9 @@ func affordable(bytes int) error {
 	}
 	return nil
 }
+
+// meminfo is where Linux says how its memory is used.
+const meminfo = "/proc/meminfo"
 
 // freeMemory reads Linux's estimate of what programs can still take.
 func freeMemory(path string) (bytes int64, known bool, err error) {

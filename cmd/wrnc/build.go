@@ -22,7 +22,7 @@ type buildCommand struct {
 	PrintPositions bool     `help:"With each value of the IR, print its place in the network's text."`
 	Target         string   `help:"cpu." default:"cpu" placeholder:"T"`
 	ISA            string   `name:"isa" help:"Instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
-	Precision      string   `help:"f32, tf32 or bf16." default:"f32" placeholder:"P"`
+	Precision      string   `help:"f32; or tf32 or bf16, of which the cpu target runs neither, to see the IR." default:"f32" placeholder:"P"`
 	Batch          *int     `help:"Images in a batch; by default the recipe's." placeholder:"N"`
 	NoFuse         bool     `help:"Make every operation a kernel of its own."`
 	JSON           bool     `help:"Print the report as one JSON object."`
@@ -30,7 +30,7 @@ type buildCommand struct {
 
 // Help shows examples.
 func (c *buildCommand) Help() string {
-	return "Examples:\n\n  wrnc build WRN-16-4 -o out\n  wrnc build wrn.wrn --emit fusion\n  wrnc build out/03-cse.ir --emit plan"
+	return "Examples:\n\n  wrnc build WRN-16-4 -o out\n  wrnc build wrn.wrn --emit fusion\n  wrnc build out/03-split-bn.ir --emit plan"
 }
 
 // stages are --emit's values.
@@ -137,8 +137,16 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 		fmt.Fprintln(&lines, d)
 	}
 	b.decisions = lines.String()
-	b.plans, err = layOut(b.module, t.arch(isa))
+	if c.plans() {
+		b.plans, err = layOut(b.module, t.arch(isa))
+	}
 	return b, err
+}
+
+// plans tells whether anything that was asked for needs the plans. The IR alone
+// can be had of networks that no target runs.
+func (c *buildCommand) plans() bool {
+	return c.Out != "" || c.Emit == "plan" || c.Emit == "" && (c.JSON || len(c.PrintAfter) == 0)
 }
 
 // compile runs the compiler on a network or on IR.

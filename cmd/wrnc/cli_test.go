@@ -86,7 +86,7 @@ func TestFaultsAskForAReport(t *testing.T) {
 
 func TestPanicsAreFaults(t *testing.T) {
 	var stderr bytes.Buffer
-	require.Equal(t, 3, run([]string{"version"}, nil, panicking{}, &stderr))
+	require.Equal(t, 3, run([]string{"version"}, panicking{}, &stderr))
 	require.Contains(t, stderr.String(), "internal error: out of paper")
 }
 

@@ -59,20 +59,6 @@ func limited(src *data.Source, n int) *data.Source {
 	return &data.Source{Train: &set, Test: src.Test}
 }
 
-// fits refuses pictures that are not what the network takes.
-func fits(net *dsl.Network, src *data.Source) error {
-	set := src.Train
-	if got := [3]int{set.H, set.W, set.C}; got != net.Input {
-		return fmt.Errorf("%s takes pictures of %dx%dx%d, but those of %s are %dx%dx%d",
-			net.Name, net.Input[0], net.Input[1], net.Input[2], net.Data.Name, got[0], got[1], got[2])
-	}
-	if len(set.Classes) > net.Classes {
-		return fmt.Errorf("%s tells %d classes apart, but %s has %d; write `classes %d` in the model's block, or leave it out",
-			net.Name, net.Classes, net.Data.Name, len(set.Classes), len(set.Classes))
-	}
-	return nil
-}
-
 // augmentation is what the network's text says of it, in package data's words.
 func augmentation(d dsl.Data) data.Augment {
 	a := data.Augment{Flip: d.Flip, Pad: d.CropPad}

@@ -28,7 +28,7 @@ const (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // usageError is a mistake in the command line that kong does not know of.
@@ -44,7 +44,7 @@ type faultError struct{ message string }
 func (e faultError) Error() string { return e.message }
 
 // run runs wrnc with the arguments after its name and returns the exit code.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+func run(args []string, stdout, stderr io.Writer) (code int) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			code = report(stderr, faultError{fmt.Sprintf("%v\n\n%s", fault, debug.Stack())}, args)
@@ -58,7 +58,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { finished = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-		kong.UsageOnError(),
 	)
 	if err != nil {
 		return report(stderr, faultError{err.Error()}, args)
@@ -73,7 +72,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	case err != nil:
 		return report(stderr, usageError{err.Error()}, args)
 	}
-	return report(stderr, command.Run(newSession(stdin, stdout, stderr)), args)
+	return report(stderr, command.Run(newSession(stdout, stderr)), args)
 }
 
 // report tells the user about err, if there is one, and returns the exit code.

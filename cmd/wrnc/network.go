@@ -18,6 +18,9 @@ const maxFile = ir.MaxText
 
 // loadNetwork returns the network of a FILE or NAME argument.
 func loadNetwork(arg string) (*dsl.Network, error) {
+	if isIR(arg) {
+		return nil, fmt.Errorf("%s: this is IR, which only wrnc build takes; expected a .wrn file or a name such as WRN-16-8", arg)
+	}
 	if dsl.IsName(arg) {
 		return dsl.FromName(arg)
 	}

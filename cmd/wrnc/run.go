@@ -45,6 +45,11 @@ func (c *runCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	if c.Out != "" { // made later; refused before the work
+		if err := checkOut(c.Out); err != nil {
+			return err
+		}
+	}
 	words := s.stdout
 	if c.JSON {
 		words = s.stderr
@@ -57,7 +62,7 @@ func (c *runCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	return s.train(job{net: net, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.Seed, limit: c.Limit, out: c.Out, words: words, json: c.JSON})
+	return s.train(job{net: net, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.Seed, out: c.Out, words: words, json: c.JSON})
 }
 
 // machine returns what the flags say to run on.
@@ -155,9 +160,6 @@ func (c *runCommand) source(set dataSet, net *dsl.Network) (*data.Source, error)
 	}
 	src, err := set.open(dir)
 	if err != nil {
-		return nil, err
-	}
-	if err := fits(net, src); err != nil {
 		return nil, err
 	}
 	if c.Limit != nil {

@@ -12,14 +12,13 @@ import (
 
 // session is what a command sees of the world.
 type session struct {
-	stdin          io.Reader
 	stdout, stderr io.Writer
 	noColor        bool // https://no-color.org
 	now            func() time.Time
 }
 
-func newSession(stdin io.Reader, stdout, stderr io.Writer) *session {
-	return &session{stdin: stdin, stdout: stdout, stderr: stderr, noColor: os.Getenv("NO_COLOR") != "", now: time.Now}
+func newSession(stdout, stderr io.Writer) *session {
+	return &session{stdout: stdout, stderr: stderr, noColor: os.Getenv("NO_COLOR") != "", now: time.Now}
 }
 
 // terminal tells whether w is a terminal, and how wide it is.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -31,7 +30,6 @@ type job struct {
 	on     machine
 	fuse   bool
 	seed   uint64
-	limit  *int
 	out    string    // folder to keep the run in; "" makes one
 	words  io.Writer // what people read
 	json   bool      // records go to standard output
@@ -54,18 +52,14 @@ func (s *session) train(j job) error {
 	ctx, stop := interruptible()
 	defer stop()
 
-	width, isTerminal := terminal(j.words)
 	options := train.Options{
 		Recipe:    recipe(j.net.Train),
 		Seed:      j.seed,
 		Augment:   augmentation(j.net.Data),
 		Normalize: normalization(j.net.Data),
-		Metadata:  map[string]string{"data": j.net.Data.Name, "normalize": j.net.Data.Normalize.String(), "recipe": j.net.Train.Recipe},
-		Progress: metrics.NewProgress(metrics.ProgressOptions{
-			Out: j.words, Terminal: isTerminal, NoColor: s.noColor, Width: width, Now: s.now,
-			RunImages: int64(j.net.Train.Epochs) * int64(j.src.Train.Len()+j.src.Test.Len()),
-		}),
-		Now: s.now,
+		Metadata:  metadata(j.net),
+		Progress:  s.progress(j),
+		Now:       s.now,
 	}
 	estimate, err := train.EstimateRun(ctx, ex, m, j.src, options)
 	if err != nil {
@@ -83,6 +77,26 @@ func (s *session) train(j job) error {
 	}
 	fmt.Fprintf(j.words, "the run is kept in %s\n\n", dir)
 	return s.record(ctx, j, m, ex, options)
+}
+
+// metadata are the facts about a network that its weights are kept with.
+func metadata(net *dsl.Network) map[string]string {
+	return map[string]string{
+		"data": net.Data.Name, "classes": fmt.Sprint(net.Classes), "normalize": net.Data.Normalize.String(), "recipe": net.Train.Recipe,
+	}
+}
+
+// progress draws where people read.
+func (s *session) progress(j job) *metrics.Progress {
+	width, isTerminal := terminal(j.words)
+	images := j.src.Train.Len()
+	if !j.net.Train.KeepShortBatch {
+		images -= images % j.net.Train.Batch
+	}
+	return metrics.NewProgress(metrics.ProgressOptions{
+		Out: j.words, Terminal: isTerminal, NoColor: s.noColor, Width: width, Now: s.now,
+		RunImages: int64(j.net.Train.Epochs) * int64(images+j.src.Test.Len()),
+	})
 }
 
 // record trains, with a record of each epoch in the run's folder and, where it
@@ -124,7 +138,7 @@ func load(j job) (*ir.Module, runtime.Executable, memory, error) {
 		return fail(err)
 	}
 	planned := memoryOf(plans)
-	if err := affordable(planned.peak(j.on.threads)); err != nil {
+	if err := affordable(planned.peak(j.on.threads), meminfo); err != nil {
 		return fail(err)
 	}
 	ex, err := j.target.load(m, plans, j.on)
@@ -158,34 +172,28 @@ func announce(j job, m *ir.Module, planned memory) error {
 	return t.Flush()
 }
 
-// formatRate says how the learning rate goes: "0.1, times 0.2 at the start of
-// epochs 60, 120 and 160".
+// formatRate says how the learning rate goes: "0.1; 0.02 from epoch 60; 0.004
+// from epoch 120".
 func formatRate(r dsl.Train) string {
-	text := fmt.Sprintf("%.4g", r.LR)
-	var drops []string
-	for _, d := range r.Drops {
-		if d < r.Epochs {
-			drops = append(drops, fmt.Sprint(d+1))
+	text := fmt.Sprintf("%.4g", r.Rate(0))
+	for e := 1; e < r.Epochs; e++ {
+		if rate := r.Rate(e); rate != r.Rate(e-1) {
+			text += fmt.Sprintf("; %.4g from epoch %d", rate, e+1)
 		}
 	}
-	if len(drops) == 0 {
-		return text
-	}
-	return fmt.Sprintf("%s, times %.4g at the start of epochs %s", text, r.DropRatio, strings.Join(drops, ", "))
+	return text
 }
 
 // facts are the job's choices, for the run's folder.
 func (j job) facts() runFacts {
 	r := j.net.Train
-	f := runFacts{
-		Model: j.net.Name, Dropout: j.net.Dropout, Data: j.net.Data, Recipe: r.Recipe, Epochs: r.Epochs, Batch: r.Batch,
-		LR: r.LR, Drops: r.Drops, DropRatio: r.DropRatio, Momentum: r.Momentum, Nesterov: r.Nesterov, Decay: r.WeightDecay,
+	d := j.net.Data
+	return runFacts{
+		Model: j.net.Name, Dropout: j.net.Dropout, Data: d.Name, Images: j.src.Train.Len(),
+		Normalize: d.Normalize.String(), Flip: d.Flip, CropPad: d.CropPad, CropMode: d.CropMode,
+		Recipe: r.Recipe, Epochs: r.Epochs, Batch: r.Batch, LR: r.LR, Drops: r.Drops, DropRatio: r.DropRatio, Momentum: r.Momentum, Nesterov: r.Nesterov, Decay: r.WeightDecay,
 		Seed: j.seed, Target: j.target.name, ISA: j.on.isa.Name, Precision: ir.F32.String(), Fused: j.fuse,
 	}
-	if j.limit != nil {
-		f.Limit = *j.limit
-	}
-	return f
 }
 
 // interruptible returns a context that the first interrupt ends; the second one

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// Clone makes a node that belongs to no function yet: n with other operands and
-// fresh results of the same types.
+// Clone makes a node that belongs to no function yet: n, which is no fusion, with
+// other operands and fresh results of the same types.
 func (n *Node) Clone(args []*Value) *Node {
-	c := &Node{Op: n.Op, Args: args, Attrs: n.Attrs, Layer: n.Layer, Pos: n.Pos, Body: n.Body}
+	c := &Node{Op: n.Op, Args: args, Attrs: n.Attrs, Layer: n.Layer, Pos: n.Pos}
 	for i, r := range n.Results {
 		c.Results = append(c.Results, &Value{Type: r.Type, Node: c, Index: i})
 	}

@@ -18,14 +18,14 @@ func (r *region) finishKernel() error {
 		suffix = ""
 	}
 	k := r.kernel(suffix, plan.Finish)
-	at := map[*ir.Value]int{}
+	at := map[*ir.Value]int{} // argument that holds a value of this kernel
 	out := func(v *ir.Value) int {
 		buf, ok := r.yield[v]
 		if !ok {
 			buf = r.arena(fmt.Sprintf("%s.%s", r.n.Layer, v.Node.Op), v.Type, false)
 		}
-		at[v] = buf
-		return arg(k, buf, plan.Write)
+		at[v] = arg(k, buf, plan.Write)
+		return at[v]
 	}
 	for _, m := range r.reduce {
 		p := r.parts[m]
@@ -34,14 +34,14 @@ func (r *region) finishKernel() error {
 	for _, m := range r.finish {
 		op := plan.ChannelOp{Op: m.Op, Attrs: m.Attrs}
 		for _, a := range m.Args {
-			buf, ok := at[a]
+			i, ok := at[a]
 			if !ok {
 				if r.inside(a) {
 					return fmt.Errorf("%s (%s): reads a %v op's result of the same region", m.Op, m.Layer, a.Node.Op.Class())
 				}
-				buf = r.bufs[a]
+				i = arg(k, r.bufs[a], plan.Read)
 			}
-			op.Src = append(op.Src, arg(k, buf, plan.Read))
+			op.Src = append(op.Src, i)
 		}
 		for _, v := range m.Results {
 			op.Dst = append(op.Dst, out(v))

@@ -40,9 +40,6 @@ func Plan(f *ir.Func, arch plan.Arch) (*plan.Plan, error) {
 		}
 	}
 	l.copies()
-	for _, v := range f.Returns {
-		l.p.Returns = append(l.p.Returns, l.buffer(v))
-	}
 	schedule(l.p)
 	place(l.p)
 	for _, k := range l.p.Kernels {
@@ -144,6 +141,9 @@ func (l *lowering) assignInPlace() {
 	users := l.f.Users()
 	for _, a := range l.f.Assigns {
 		old := l.f.StateValue(a.State)
+		if a.Value == old {
+			continue
+		}
 		if l.canOverwrite(a.Value, old, users[old]) {
 			l.bufs[a.Value] = l.bufs[old]
 		} else {
@@ -200,13 +200,41 @@ func lastReadBefore(b *ir.Body, y, old *ir.Value) bool {
 	return true
 }
 
-// copies writes the remaining assignments, after everything else.
+// copies writes the assignments that cannot happen in place, after everything
+// else: first the old values that others still need are saved, then all states
+// get their new values, so that two states may be swapped.
 func (l *lowering) copies() {
+	assigned := map[*ir.Value]bool{}
 	for _, a := range l.copied {
-		old := l.f.StateValue(a.State)
-		k := &plan.Kernel{Name: a.State.Name + ".assign", Kind: plan.Map, Grid: flat(a.State.Type.Elems())}
-		k.Args = []plan.Arg{{Buffer: l.buffer(a.Value), Mode: plan.Read}, {Buffer: l.bufs[old], Mode: plan.Write}}
-		k.Epilogue = plan.Tape{Ops: []plan.RowOp{{Op: "copy", Dst: plan.Ref{Kind: plan.Row, Index: 1}, Src: []plan.Ref{{Kind: plan.Row}}}}}
-		l.p.Kernels = append(l.p.Kernels, k)
+		assigned[l.f.StateValue(a.State)] = true
 	}
+	saved := map[*ir.Value]int{}
+	source := func(v *ir.Value) int {
+		if !assigned[v] {
+			return l.buffer(v)
+		}
+		if _, ok := saved[v]; !ok {
+			saved[v] = l.arena(v.State.Name+".old", v.Type, false)
+			l.copyKernel(v.State.Name+".save", l.bufs[v], saved[v], v.Type)
+		}
+		return saved[v]
+	}
+	for _, v := range l.f.Returns {
+		l.p.Returns = append(l.p.Returns, source(v))
+	}
+	var from []int
+	for _, a := range l.copied {
+		from = append(from, source(a.Value))
+	}
+	for i, a := range l.copied {
+		l.copyKernel(a.State.Name+".assign", from[i], l.bufs[l.f.StateValue(a.State)], a.State.Type)
+	}
+}
+
+// copyKernel adds a kernel that copies one buffer to another.
+func (l *lowering) copyKernel(name string, from, to int, t ir.Type) {
+	k := &plan.Kernel{Name: name, Kind: plan.Map, Grid: flat(t.Elems())}
+	k.Args = []plan.Arg{{Buffer: from, Mode: plan.Read}, {Buffer: to, Mode: plan.Write}}
+	k.Epilogue = plan.Tape{Ops: []plan.RowOp{{Op: "copy", Dst: plan.Ref{Kind: plan.Row, Index: 1}, Src: []plan.Ref{{Kind: plan.Row}}}}}
+	l.p.Kernels = append(l.p.Kernels, k)
 }

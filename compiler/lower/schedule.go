@@ -71,17 +71,22 @@ func place(p *plan.Plan) {
 // result of the function lives past the last one.
 func lives(p *plan.Plan) {
 	for i := range p.Buffers {
-		p.Buffers[i].First, p.Buffers[i].Last = len(p.Launches), -1
+		if b := &p.Buffers[i]; b.Space == plan.Arena {
+			b.First, b.Last = len(p.Launches), -1
+		}
 	}
 	for t, l := range p.Launches {
 		for _, k := range l.Kernels {
 			for _, a := range p.Kernels[k].Args {
-				b := &p.Buffers[a.Buffer]
-				b.First, b.Last = min(b.First, t), max(b.Last, t)
+				if b := &p.Buffers[a.Buffer]; b.Space == plan.Arena {
+					b.First, b.Last = min(b.First, t), max(b.Last, t)
+				}
 			}
 		}
 	}
 	for _, r := range p.Returns {
-		p.Buffers[r].Last = len(p.Launches)
+		if b := &p.Buffers[r]; b.Space == plan.Arena {
+			b.Last = len(p.Launches)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package passes
 
 import (
 	"flag"
-	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"wrnc/compiler/ir"
+	"wrnc/compiler/ir/gen"
 	"wrnc/compiler/ir/interp"
 )
 
@@ -93,44 +93,11 @@ func parse(t *testing.T, text string) *ir.Module {
 func sameValues(t *testing.T, a, b *ir.Module, opt interp.Options) {
 	t.Helper()
 	for i, f := range a.Funcs {
-		in, state := inputs(f)
+		in, state := gen.Inputs(a, f, rand.New(rand.NewPCG(1, 2)))
 		want, err := interp.Run(f, in, state, opt)
 		require.NoError(t, err)
 		got, err := interp.Run(b.Funcs[i], in, state, opt)
 		require.NoError(t, err)
 		require.Equal(t, want, got, "func %s computes something else", f.Name)
 	}
-}
-
-// inputs are random tensors for the parameters and states of a function, drawn
-// by their names.
-func inputs(f *ir.Func) (in, state map[string]*interp.Tensor) {
-	in, state = map[string]*interp.Tensor{}, map[string]*interp.Tensor{}
-	for _, p := range f.Params {
-		in[p.Name] = random(p.Name, p.Type)
-	}
-	for _, s := range f.Module.States {
-		state[s.Name] = random(s.Name, s.Type)
-		if s.Role == ir.Running {
-			c := s.Type.Channels()
-			for i := c; i < 2*c; i++ {
-				state[s.Name].F[i] += 3 // a variance
-			}
-		}
-	}
-	return in, state
-}
-
-func random(name string, t ir.Type) *interp.Tensor {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	r := rand.New(rand.NewPCG(h.Sum64(), 1))
-	out := interp.New(t)
-	for i := range out.F {
-		out.F[i] = 2*r.Float64() - 1
-	}
-	for i := range out.U {
-		out.U[i] = r.Uint64N(2) // labels of any two classes, seeds
-	}
-	return out
 }

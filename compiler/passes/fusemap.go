@@ -49,5 +49,8 @@ func FuseMap(f *ir.Func, o Options) error {
 		}
 		p.open(n, kind, why)
 	}
-	return p.write(o)
+	if err := p.write(o); err != nil {
+		return err
+	}
+	return allFused(f)
 }

@@ -29,5 +29,8 @@ func Isolate(f *ir.Func, o Options) error {
 		}
 		p.open(n, kind, "fusion is off")
 	}
-	return p.write(o)
+	if err := p.write(o); err != nil {
+		return err
+	}
+	return allFused(f)
 }

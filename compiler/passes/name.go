@@ -13,8 +13,8 @@ const (
 	kindOpaque  = "opaque"  // one Opaque op
 )
 
-// rootKind is the kind of a region around each root, and what its name adds to
-// the layer's so that forward and backward differ.
+// rootKinds holds the kind of a region around each root, and what its name adds
+// to the layer's so that forward and backward differ.
 var rootKinds = map[ir.Op]struct{ kind, suffix string }{
 	ir.Conv2D:      {"conv_fprop", ""},
 	ir.Conv2DDgrad: {"conv_dgrad", ".dgrad"},
@@ -50,9 +50,9 @@ func (p *planner) regionName(r *region) string {
 	if r.root != nil {
 		return layer + rootKinds[r.root.Op].suffix
 	}
-	for _, a := range p.f.Assigns {
-		if a.State.Role == ir.Param && p.region[a.Value.Node] == r && a.Value.Node != nil {
-			return a.State.Name + ".update"
+	for _, m := range r.members {
+		if param := p.updates[m]; param != "" {
+			return param + ".update"
 		}
 	}
 	switch r.kind {

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"fmt"
+	"sort"
 
 	"wrnc/compiler/ir"
 )
@@ -24,6 +25,7 @@ type planner struct {
 	regions []*region
 	region  map[*ir.Node]*region
 	copied  map[*ir.Node]bool
+	updates map[*ir.Node]string       // the parameter that a node's result is the new value of
 	reads   map[*ir.Value][]*ir.Value // stored activations that a copied value reads
 	copiers map[*ir.Node][]*region    // who has a copy; known when regions are written
 	why     map[*ir.Node]string       // the reason for the node's state
@@ -35,6 +37,8 @@ type region struct {
 	kind    string
 	root    *ir.Node   // nil in a region without one
 	members []*ir.Node // in program order; copies are added when the region is written
+	at      int        // place among the regions, which are in the order of their first members
+	last    int        // index of the last member of this region and of all that opened before
 	name    string     // given when the region is written
 }
 
@@ -51,6 +55,7 @@ func newPlanner(f *ir.Func) *planner {
 		held:    map[*ir.Value]bool{},
 		region:  map[*ir.Node]*region{},
 		copied:  map[*ir.Node]bool{},
+		updates: map[*ir.Node]string{},
 		reads:   map[*ir.Value][]*ir.Value{},
 		copiers: map[*ir.Node][]*region{},
 		why:     map[*ir.Node]string{},
@@ -62,12 +67,17 @@ func newPlanner(f *ir.Func) *planner {
 	for _, v := range f.Roots() {
 		p.held[v] = true
 	}
+	for _, a := range f.Assigns {
+		if a.State.Role == ir.Param && a.Value.Node != nil {
+			p.updates[a.Value.Node] = a.State.Name
+		}
+	}
 	return p
 }
 
 // open starts a region with its first member.
 func (p *planner) open(n *ir.Node, kind, why string) {
-	r := &region{kind: kind}
+	r := &region{kind: kind, at: len(p.regions)}
 	if n.Op.Class() == ir.Root {
 		r.root = n
 	}
@@ -75,7 +85,11 @@ func (p *planner) open(n *ir.Node, kind, why string) {
 	p.join(n, r, why)
 }
 
+// join adds a member. Nodes join in program order, so n is the last of all.
 func (p *planner) join(n *ir.Node, r *region, why string) {
+	for _, later := range p.regions[r.at:] {
+		later.last = p.index[n]
+	}
 	r.members = append(r.members, n)
 	p.region[n] = r
 	p.why[n] = why
@@ -297,23 +311,26 @@ func (p *planner) blocked(n *ir.Node, r *region) string {
 // computed as a whole. What joins a region makes it depend on more, so the walk
 // is over the regions as they are now.
 func (p *planner) dependsOn(n *ir.Node, r *region) bool {
+	first := p.index[r.members[0]]
 	seen := map[*ir.Node]bool{}
 	var visit func(n *ir.Node) bool
 	visit = func(n *ir.Node) bool {
 		if n == nil || seen[n] {
 			return false
 		}
-		seen[n] = true
 		own := p.region[n]
 		if own == r {
 			return true
 		}
+		if p.reach(p.index[n]) < first {
+			return false
+		}
 		members := []*ir.Node{n}
 		if own != nil {
 			members = own.members
-			for _, m := range members {
-				seen[m] = true
-			}
+		}
+		for _, m := range members {
+			seen[m] = true
 		}
 		for _, m := range members {
 			for _, a := range m.Args {
@@ -325,4 +342,17 @@ func (p *planner) dependsOn(n *ir.Node, r *region) bool {
 		return false
 	}
 	return visit(n)
+}
+
+// reach bounds the index of every node that the node at index i may depend on.
+// Operands come earlier; only a region leads further, to its last member. It
+// keeps the walk of dependsOn near to where it starts.
+func (p *planner) reach(i int) int {
+	for {
+		before := sort.Search(len(p.regions), func(k int) bool { return p.index[p.regions[k].members[0]] > i })
+		if before == 0 || p.regions[before-1].last <= i {
+			return i
+		}
+		i = p.regions[before-1].last
+	}
 }

@@ -9,7 +9,8 @@ import (
 
 // write turns the planned regions into fusions: members move into a body, what
 // is copied is cloned into each body that reads it, and values that are needed
-// outside are yielded. A copied node that nothing left outside reads is gone.
+// outside are yielded. A node outside that nothing reads any more is gone, as
+// copied ones are. What was decided goes to o.Decisions.
 func (p *planner) write(o Options) error {
 	w := &writer{planner: p, outer: map[*ir.Value]*ir.Value{}}
 	bodies := make([]*ir.Body, len(p.regions))
@@ -35,11 +36,6 @@ func (p *planner) write(o Options) error {
 		}
 		if len(bodies[i].Yields) == 0 {
 			return fmt.Errorf("func %s: nothing reads the region of %s (%s)", f.Name, r.anchor().Op, r.anchor().Layer)
-		}
-		for _, y := range bodies[i].Yields {
-			if y.Type.DType == ir.U1 {
-				return fmt.Errorf("func %s: the mask of %s would have to be stored", f.Name, y.Node.Layer)
-			}
 		}
 		r.name = names.unique(p.regionName(r))
 		n := ir.NewFusion(r.name, r.kind, r.anchor().Pos, bodies[i])
@@ -132,7 +128,7 @@ func (w *writer) plain(bodies []*ir.Body) []*ir.Node {
 	var out []*ir.Node
 	for i := len(w.f.Nodes) - 1; i >= 0; i-- {
 		n := w.f.Nodes[i]
-		if w.region[n] != nil || !need[n] && w.copied[n] {
+		if w.region[n] != nil || !need[n] {
 			continue
 		}
 		for _, a := range n.Args {
@@ -193,4 +189,15 @@ func (w *writer) connect() {
 			w.f.Assigns[i].Value = o
 		}
 	}
+}
+
+// allFused reports a node that no region has taken: a mask that has to exist as
+// a tensor, since the function or a fusion written by hand reads it.
+func allFused(f *ir.Func) error {
+	for _, n := range f.Nodes {
+		if n.Op != ir.Fusion {
+			return fmt.Errorf("func %s: %s (%s) is in no fusion: a mask is computed where a mask_scale reads it and cannot be handed out", f.Name, n.Op, n.Layer)
+		}
+	}
+	return nil
 }

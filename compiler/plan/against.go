@@ -20,7 +20,7 @@ func (p *Plan) VerifyAgainst(f *ir.Func) error {
 	if err != nil {
 		return err
 	}
-	a := &against{p: p, f: f, fusions: map[string]int{}, buffers: map[*ir.Value]int{}, seen: map[*ir.Node]map[int]bool{}, version: make([]int, len(p.Buffers))}
+	a := &against{p: p, f: f, fusions: map[string]int{}, buffers: map[*ir.Value]int{}, seen: map[*ir.Node]map[int]bool{}, version: make([]int, len(p.Buffers)), saved: map[int]int{}}
 	steps := []func() error{a.places, func() error { return a.replay(uses) }, a.complete, a.results}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -43,6 +43,7 @@ type against struct {
 	buffers map[*ir.Value]int         // where each value lies
 	seen    map[*ir.Node]map[int]bool // buffers that a fusion has touched
 	version []int                     // of each buffer, at this moment of the replay
+	saved   map[int]int               // buffer of the arena -> state whose initial value it keeps
 }
 
 // producer is the version that a buffer has while it holds the value.
@@ -185,19 +186,34 @@ func (a *against) holds(version int) string {
 	return "holds a result of fusion @" + a.f.Nodes[version-1].Layer
 }
 
-// copy checks a kernel that gives a state its new value from another buffer.
+// origin is the buffer whose value a buffer holds: itself, or the state it
+// saves, with the version of that value.
+func (a *against) origin(buffer int) (from, version int) {
+	if state, ok := a.saved[buffer]; ok {
+		return state, initial
+	}
+	return buffer, a.version[buffer]
+}
+
+// copy checks a kernel that belongs to no fusion: it saves the old value of a
+// state, or gives a state its new value from another buffer.
 func (a *against) copy(k *Kernel) error {
 	if len(k.Args) != 2 || k.Args[0].Mode != Read || k.Args[1].Mode != Write {
 		return fmt.Errorf("belongs to no fusion and is no copy to a state")
 	}
-	from, to := k.Args[0].Buffer, k.Args[1].Buffer
+	to := k.Args[1].Buffer
+	from, version := a.origin(k.Args[0].Buffer)
+	if a.p.Buffers[to].Space == Arena && a.p.Buffers[from].Space == State && version == initial {
+		a.saved[to] = from
+		return nil
+	}
 	for _, as := range a.f.Assigns {
 		if a.buffers[a.f.StateValue(as.State)] != to {
 			continue
 		}
-		if a.buffers[as.Value] != from || a.version[from] != a.producer(as.Value) {
+		if a.buffers[as.Value] != from || version != a.producer(as.Value) {
 			return fmt.Errorf("copies buffer %s, which %s, to state %s; the function assigns another value",
-				a.p.Buffers[from].Name, a.holds(a.version[from]), as.State.Name)
+				a.p.Buffers[from].Name, a.holds(version), as.State.Name)
 		}
 		a.version[to] = copied
 		return nil
@@ -253,9 +269,9 @@ func (a *against) results() error {
 		return fmt.Errorf("returns %d values, expected %d", len(a.p.Returns), len(a.f.Returns))
 	}
 	for i, v := range a.f.Returns {
-		r := a.p.Returns[i]
-		if r != a.buffers[v] || a.version[r] != a.producer(v) {
-			return fmt.Errorf("return %d is buffer %s, which %s; the function returns another value", i, a.p.Buffers[r].Name, a.holds(a.version[r]))
+		r, version := a.origin(a.p.Returns[i])
+		if r != a.buffers[v] || version != a.producer(v) {
+			return fmt.Errorf("return %d is buffer %s, which %s; the function returns another value", i, a.p.Buffers[r].Name, a.holds(version))
 		}
 	}
 	assigned := map[*ir.State]*ir.Value{}

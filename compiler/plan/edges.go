@@ -29,9 +29,9 @@ type Edge struct {
 // Edges computes the dependences among the plan's kernels from the bytes that
 // their arguments occupy, so that reuse of the arena counts like any other
 // access: a kernel waits for the one that last wrote the bytes it touches, and
-// before it writes them for all that have read them since. Every order that the
-// launches impose on two kernels that share bytes follows from these edges. Each
-// pair is listed once, with its strongest hazard, by To in launch order and then
+// before it writes them for all that have read them since. The order of any two
+// kernels that share a byte which one of them writes follows from a path of
+// edges. Each pair is listed once, with its strongest hazard, by To in launch order and then
 // by From. All indices of the plan must be in range, as after [Parse] or
 // [Plan.Verify].
 func Edges(p *Plan) []Edge {
@@ -43,7 +43,7 @@ func Edges(p *Plan) []Edge {
 	var edges []Edge
 	for _, l := range p.Launches {
 		for _, to := range l.Kernels {
-			found := map[int]Hazard{}
+			found := map[int]Hazard{} // by the earlier kernel
 			add := func(from int, h Hazard) {
 				if from != to {
 					found[from] = max(found[from], h)

@@ -16,14 +16,15 @@ type span[T any] struct {
 
 // in returns the spans that make up [lo, hi), after cutting those that stick out.
 func (s *spans[T]) in(lo, hi int) []span[T] {
-	if *s == nil {
+	if len(*s) == 0 {
 		*s = spans[T]{{lo: 0, hi: maxSize}}
 	}
 	if lo >= hi {
 		return nil
 	}
 	i := s.cut(lo)
-	return (*s)[i:s.cut(hi)]
+	j := s.cut(hi) // may move the spans
+	return (*s)[i:j]
 }
 
 // cut makes a span begin at the byte and returns its index.

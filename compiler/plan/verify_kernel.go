@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"wrnc/compiler/ir"
 )
@@ -201,8 +202,8 @@ func (v *kernelVerifier) verifyFinish() error {
 		v.write(r.Out)
 	}
 	for _, c := range v.k.Channel {
-		if c.Op.Class() != ir.Channel {
-			return fmt.Errorf("%v is not a channel op", c.Op)
+		if !isOp(c.Op, ir.Channel) {
+			return fmt.Errorf("op %d is not a channel op", c.Op)
 		}
 		for _, a := range append(append([]int(nil), c.Src...), c.Dst...) {
 			if err := v.index(a); err != nil {
@@ -222,11 +223,14 @@ func (v *kernelVerifier) verifyFinish() error {
 	return nil
 }
 
+// isOp tells whether o is an op of the class; any other number is none.
+func isOp(o ir.Op, class ir.Class) bool { return slices.Contains(ir.Ops(), o) && o.Class() == class }
+
 // verifyReduce checks that a partial holds, for every unit of the reduced grid,
 // a result of out elements; with out 0 whole rows of channels.
 func (v *kernelVerifier) verifyReduce(r Reduce, out int) error {
-	if r.Op.Class() != ir.Reduce {
-		return fmt.Errorf("%v does not reduce", r.Op)
+	if !isOp(r.Op, ir.Reduce) {
+		return fmt.Errorf("op %d does not reduce", r.Op)
 	}
 	if err := v.index(r.Partial); err != nil {
 		return err

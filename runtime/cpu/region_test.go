@@ -40,6 +40,7 @@ func compare(t *testing.T, m *ir.Module, f *ir.Func, in, state map[string]*inter
 	t.Helper()
 	p, err := lower.Plan(f, cpu.Arch(o.ISA))
 	require.NoError(t, err, m.String())
+	require.NoError(t, p.VerifyAgainst(f), m.String())
 	prog, err := cpu.Load(m, []*plan.Plan{p}, o)
 	require.NoError(t, err, m.String())
 	defer prog.Close()

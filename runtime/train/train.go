@@ -10,6 +10,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -100,7 +101,7 @@ func Run(ctx context.Context, ex runtime.Executable, m *ir.Module, src *data.Sou
 			break
 		}
 	}
-	if err != nil && ctx.Err() != nil {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		if saveErr := r.save(lastFile, len(r.sum.Epochs), nil); saveErr != nil {
 			err = saveErr
 		}

@@ -1,0 +1,140 @@
+package lower_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
+	"wrnc/compiler/plan"
+)
+
+var arch = plan.Arch{Target: "cpu", ISA: "go", Chans: 8, L1: 32 << 10, L2: 512 << 10}
+
+const head = `module "test" {batch=2}
+state @a : f32[4,3,3,4] role=param init=constant(1)
+state @b : f32[4,3,3,4] role=param init=constant(2)
+func main(%x : f32[2,6,5,4]) {
+  %1 = fusion @sum {kind=map} (@a, @b) {
+    %0 = add @a, @b : f32[4,3,3,4] #sum
+    yield %0
+  } : f32[4,3,3,4]
+`
+
+func lowered(t *testing.T, text string) (*ir.Func, *plan.Plan) {
+	t.Helper()
+	m, err := ir.Parse("test.ir", text)
+	require.NoError(t, err)
+	f := m.Func("main")
+	p, err := lower.Plan(f, arch)
+	require.NoError(t, err)
+	require.NoError(t, p.VerifyAgainst(f), p.String())
+	return f, p
+}
+
+func kernels(p *plan.Plan) []string {
+	var names []string
+	for _, k := range p.Kernels {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// TestAssign holds each way in which a state can get its new value: in place
+// where nothing reads the old one afterwards, else by a copy at the end.
+func TestAssign(t *testing.T) {
+	for _, c := range []struct {
+		name, end string
+		want      []string
+	}{
+		{"in place", "  return @a <- %1\n}\n", []string{"sum"}},
+		{"old value returned", "  return @a, @a <- %1\n}\n", []string{"sum", "a.save", "a.assign"}},
+		{"swapped", "  return %1, @a <- @b, @b <- @a\n}\n", []string{"sum", "b.save", "a.save", "a.assign", "b.assign"}},
+		{"itself", "  return %1, @a <- @a\n}\n", []string{"sum"}},
+		{"one value twice", "  return @a <- %1, @b <- %1\n}\n", []string{"sum", "b.assign"}},
+		{"read later", `  %3 = fusion @again {kind=map} (%1, @a) {
+    %2 = add %1, @a : f32[4,3,3,4] #again
+    yield %2
+  } : f32[4,3,3,4]
+  return %3, @a <- %1
+}
+`, []string{"sum", "again", "a.assign"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, p := lowered(t, head+c.end)
+			require.Equal(t, c.want, kernels(p))
+		})
+	}
+}
+
+// TestBatchOutsideText requires the same kernels, word for word, for any batch.
+func TestBatchOutsideText(t *testing.T) {
+	text := func(n string) string {
+		return `module "test" {batch=` + n + `}
+state @w : f32[16,3,3,4] role=param init=constant(1)
+func main(%x : f32[` + n + `,12,12,4]) {
+  %2, %3 = fusion @c {kind=conv_fprop} (%x, @w) {
+    %0 = conv2d %x, @w {pad=1, stride=1} : f32[` + n + `,12,12,16] #c
+    %1 = bn_stats %0 : f32[2,16] #c
+    yield %0, %1
+  } : f32[` + n + `,12,12,16], f32[2,16]
+  return %2, %3
+}
+`
+	}
+	_, p := lowered(t, text("2"))
+	_, q := lowered(t, text("7"))
+	require.Equal(t, len(p.Kernels), len(q.Kernels))
+	for i := range p.Kernels {
+		a, b := *p.Kernels[i], *q.Kernels[i]
+		a.Grid.Samples, b.Grid.Samples = 0, 0
+		for j := range a.Reduces {
+			a.Reduces[j].Grid.Samples, b.Reduces[j].Grid.Samples = 0, 0
+		}
+		require.Equal(t, a, b)
+	}
+}
+
+// TestArenaReuse requires memory of values that are dead to be used again.
+func TestArenaReuse(t *testing.T) {
+	text := `module "test" {batch=2}
+func main(%x : f32[2,32,32,16]) {
+`
+	prev := "%x"
+	for i := range 6 {
+		n := string(rune('0' + i))
+		text += "  %r" + n + " = fusion @f" + n + " {kind=map} (" + prev + ") {\n    %i" + n + " = relu " + prev + " : f32[2,32,32,16] #f\n    yield %i" + n + "\n  } : f32[2,32,32,16]\n"
+		prev = "%r" + n
+	}
+	_, p := lowered(t, text+"  return "+prev+"\n}\n")
+	require.Equal(t, 2*4*2*32*32*16, p.Arena, "six values in a chain need the room of two")
+}
+
+// TestRefusals are regions that the target cannot run; each names the reason.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct{ name, body, want string }{
+		{"unfused", "  %0 = relu %x : f32[2,6,5,4] #r\n  return %0\n}\n", "relu (r) is in no fusion"},
+		{"bf16", `  %1 = fusion @c {kind=map} (%x) {
+    %0 = convert %x {to=bf16} : bf16[2,6,5,4] #c
+    yield %0
+  } : bf16[2,6,5,4]
+  return %1
+}
+`, "use --precision f32"},
+		{"mask", `  %1 = fusion @m {kind=map} (%seed, %step) {
+    %0 = dropout_mask %seed, %step {p=0.5, stream=m} : u1[2,6,5,4] #m
+    yield %0
+  } : u1[2,6,5,4]
+  return %1
+}
+`, "yields a mask"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := ir.Parse("test.ir", "module \"test\" {batch=2}\nfunc main(%x : f32[2,6,5,4], %seed : u64[], %step : u64[]) {\n"+c.body)
+			require.NoError(t, err)
+			_, err = lower.Plan(m.Func("main"), arch)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
