@@ -2,25 +2,27 @@ package cpu
 
 import "golang.org/x/sys/cpu"
 
-//go:generate go run ./asm -isa avx2 -out avx2_amd64.s -stubs avx2_amd64.go -pkg cpu
-//go:generate go run ./asm -isa avx512 -out avx512_amd64.s -stubs avx512_amd64.go -pkg cpu
+//go:generate go run ./asm -isa avx2 -out avx2_amd64.s -stubs avx2_amd64.go
+//go:generate go run ./asm -isa avx512 -out avx512_amd64.s -stubs avx512_amd64.go
 
 var avx2 = (&vectorKernels{
-	name: "avx2", lanes: 8, tile: 6,
-	conv: convTileAVX2, wgrad: wgradTileAVX2,
+	name: "avx2", lanes: 8,
+	conv: convAVX2, wgrad: wgradAVX2,
 	relu: reluAVX2, reluGrad: reluGradAVX2, add: addAVX2, axpy: axpyAVX2, maskScale: maskScaleAVX2,
 	affine: affineAVX2, affineRelu: affineReluAVX2, addChannel: addChannelAVX2,
 	affineReluGrad: affineReluGradAVX2, affine2: affine2AVX2,
 	sumRow: sumRowAVX2, sumSquares: sumSquaresAVX2, gradStats: gradStatsAVX2,
+	dropoutMask: dropoutMaskAVX2,
 }).build()
 
 var avx512 = (&vectorKernels{
-	name: "avx512", lanes: 16, tile: 12,
-	conv: convTileAVX512, wgrad: wgradTileAVX512,
+	name: "avx512", lanes: 16,
+	conv: convAVX512, wgrad: wgradAVX512,
 	relu: reluAVX512, reluGrad: reluGradAVX512, add: addAVX512, axpy: axpyAVX512, maskScale: maskScaleAVX512,
 	affine: affineAVX512, affineRelu: affineReluAVX512, addChannel: addChannelAVX512,
 	affineReluGrad: affineReluGradAVX512, affine2: affine2AVX512,
 	sumRow: sumRowAVX512, sumSquares: sumSquaresAVX512, gradStats: gradStatsAVX512,
+	dropoutMask: dropoutMaskAVX512,
 }).build()
 
 // Available lists the instruction sets that this machine can run, the fastest

@@ -91,25 +91,6 @@ func goAxpy(dst []float32, alpha float32, x, y []float32, n int) {
 	}
 }
 
-// goDropoutMask: element e is kept where half-word e mod 8, low first, of
-// Philox4x32-10 with key = seed and counter = (e/8 low, e/8 high, step, stream)
-// is at least the threshold.
-func goDropoutMask(dst []uint32, e0 uint64, n int, seed, step uint64, stream, threshold uint32) {
-	key := [2]uint32{uint32(seed), uint32(seed >> 32)}
-	var words [4]uint32
-	for i := range n {
-		e := e0 + uint64(i)
-		if i == 0 || e%8 == 0 {
-			words = f32.Philox4x32(key, [4]uint32{uint32(e / 8), uint32(e >> 35), uint32(step), stream})
-		}
-		half := words[e%8/2] >> (16 * (e % 2)) & 0xffff
-		dst[i] = 0
-		if half >= threshold {
-			dst[i] = ^uint32(0)
-		}
-	}
-}
-
 func goMaskScale(dst, x []float32, mask []uint32, n int, scale float32) {
 	for i, v := range x[:n] {
 		if mask[i] != 0 {
@@ -126,12 +107,12 @@ func goBNGradStats(acc, g, x, mean []float32, px, c int) { bnGradStatsFrom(0, ac
 
 func goSumRows(acc, x []float32, px, c int) { sumRowsFrom(0, acc, x, px, c) }
 
-// bnStatsFrom takes the row's mean, then its squared deviations, and joins them
-// with what acc holds by Chan, Golub and LeVeque's formula, for the channels
+// bnStatsFrom takes the row's mean, then its squared deviations, for the channels
 // from first on.
 func bnStatsFrom(first int, acc []float32, seen int, x []float32, px, c int) {
-	total := float32(seen + px)
-	toMean, toM2 := float32(px)/total, float32(seen)*float32(px)/total
+	if px == 0 {
+		return
+	}
 	for i := first; i < c; i++ {
 		var sum, m2 float32
 		for p := range px {
@@ -140,12 +121,22 @@ func bnStatsFrom(first int, acc []float32, seen int, x []float32, px, c int) {
 		mean := sum / float32(px)
 		for p := range px {
 			d := x[p*c+i] - mean
-			m2 += float32(d * d)
+			m2 = f32.FMA(d, d, m2)
 		}
-		d := mean - acc[i]
-		acc[i] += float32(d * toMean)
-		acc[c+i] += float32(float32(d*d)*toM2) + m2
+		mergeStats(acc, c, i, seen, px, mean, m2)
 	}
+}
+
+// mergeStats joins channel i's mean and squared deviations over px pixels with
+// what acc holds of seen ones, by the formula of Chan, Golub and LeVeque,
+// Updating Formulae and a Pairwise Algorithm for Computing Sample Variances
+// (1979).
+func mergeStats(acc []float32, c, i, seen, px int, mean, m2 float32) {
+	total := float32(seen + px)
+	toMean, toM2 := float32(px)/total, float32(seen)*float32(px)/total
+	d := mean - acc[i]
+	acc[i] += float32(d * toMean)
+	acc[c+i] += float32(float32(d*d)*toM2) + m2
 }
 
 func bnGradStatsFrom(first int, acc, g, x, mean []float32, px, c int) {
@@ -153,7 +144,7 @@ func bnGradStatsFrom(first int, acc, g, x, mean []float32, px, c int) {
 		for i := first; i < c; i++ {
 			v := g[p*c+i]
 			acc[i] += v
-			acc[c+i] += float32(v * (x[p*c+i] - mean[i]))
+			acc[c+i] = f32.FMA(v, x[p*c+i]-mean[i], acc[c+i])
 		}
 	}
 }

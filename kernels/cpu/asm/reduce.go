@@ -35,16 +35,16 @@ func (t *target) sumPixels(name string, inputs []string, sums, vectors int, f fu
 	if vectors > 0 {
 		sig += ", v"
 	}
-	t.function(name, sig+" *float32, accStep, px, step int)", name+t.suffix+" does one vector of channels of px >= 1 pixels.")
+	t.function(name, sig+" *float32, accStep, px, step int)", "does one vector of channels of px >= 1 pixels.")
 	var ptrs []reg.Register
 	for _, in := range inputs {
-		ptrs = append(ptrs, t.Load(t.Param(in), t.GP64()))
+		ptrs = append(ptrs, t.param(in))
 	}
-	acc, accStep := t.Load(t.Param("acc"), t.GP64()), t.Load(t.Param("accStep"), t.GP64())
-	px, step := t.Load(t.Param("px"), t.GP64()), t.Load(t.Param("step"), t.GP64())
+	acc, accStep := t.param("acc"), t.param("accStep")
+	px, step := t.param("px"), t.param("step")
 	var vecs []reg.VecVirtual
 	if vectors > 0 {
-		v := t.Load(t.Param("v"), t.GP64())
+		v := t.param("v")
 		r := t.vec()
 		t.VMOVUPS(mem(v, 0), r)
 		vecs = append(vecs, r)

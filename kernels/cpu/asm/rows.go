@@ -7,8 +7,6 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // unroll is how many vectors an elementwise loop takes at a time.
 const unroll = 4
 
@@ -75,12 +73,12 @@ func (t *target) perElement(name string, inputs []string, scalar string, f func(
 	if scalar != "" {
 		sig += ", " + scalar + " float32"
 	}
-	t.function(name, sig+")", name+t.suffix+" takes n, a multiple of "+itoa(t.bytes/4)+".")
+	t.function(name, sig+")", "takes n, a multiple of "+strconv.Itoa(t.lanes())+".")
 	var ptrs []reg.Register
 	for _, in := range inputs {
-		ptrs = append(ptrs, t.Load(t.Param(in), t.GP64()))
+		ptrs = append(ptrs, t.param(in))
 	}
-	dst, n := t.Load(t.Param("dst"), t.GP64()), t.Load(t.Param("n"), t.GP64())
+	dst, n := t.param("dst"), t.param("n")
 	var s reg.VecVirtual
 	if scalar != "" {
 		s = t.vec()
@@ -90,7 +88,7 @@ func (t *target) perElement(name string, inputs []string, scalar string, f func(
 		}
 		t.VBROADCASTSS(addr.Addr, s)
 	}
-	lanes := t.bytes / 4
+	lanes := t.lanes()
 	loop := func(count int, lbl string) {
 		t.Label(lbl)
 		for i := range count {
@@ -155,13 +153,13 @@ func (t *target) perChannel(name string, inputs []string, vectors int, f func(in
 	for _, in := range inputs {
 		sig += ", " + in
 	}
-	t.function(name, sig+", v *float32, vStep, px, step int)", name+t.suffix+" does one vector of channels of px >= 1 pixels.")
+	t.function(name, sig+", v *float32, vStep, px, step int)", "does one vector of channels of px >= 1 pixels.")
 	var ptrs []reg.Register
 	for _, in := range inputs {
-		ptrs = append(ptrs, t.Load(t.Param(in), t.GP64()))
+		ptrs = append(ptrs, t.param(in))
 	}
-	dst, v := t.Load(t.Param("dst"), t.GP64()), t.Load(t.Param("v"), t.GP64())
-	vStep, px, step := t.Load(t.Param("vStep"), t.GP64()), t.Load(t.Param("px"), t.GP64()), t.Load(t.Param("step"), t.GP64())
+	dst, v := t.param("dst"), t.param("v")
+	vStep, px, step := t.param("vStep"), t.param("px"), t.param("step")
 	vecs := make([]reg.VecVirtual, vectors)
 	for i := range vecs {
 		vecs[i] = t.vec()
