@@ -42,10 +42,10 @@ const imports = `
 	runtime/data:       golang.org/x/image
 	runtime/checkpoint:
 	runtime/metrics:
-	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu kernels/f32
+	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 
-	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
+	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train kernels/cpu
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
