@@ -141,17 +141,15 @@ func (p *printer) node(n *Node, indent string) {
 	p.b.WriteString(p.pos(n.Pos) + "\n")
 }
 
-// fusion prints the head after the body, so that values are numbered in the
-// order in which they are computed, then puts the head in front.
+// fusion prints the body first, so that values are numbered in the order in
+// which they are computed, then the head and the body after it.
 func (p *printer) fusion(n *Node, indent string) {
 	args := p.refs(n.Args)
-	outer := p.b.String()
-	p.b.Reset()
-	p.body(n.Body, indent)
-	body := p.b.String()
-	p.b.Reset()
-	fmt.Fprintf(&p.b, "%s%s%s = fusion @%s%s (%s) {\n%s%s} : %s%s\n", outer, indent, p.define(n.Results),
-		n.Layer, n.Attrs.format(Fusion), args, body, indent, types(n.Results), p.pos(n.Pos))
+	inner := &printer{opts: p.opts, names: p.names, next: p.next}
+	inner.body(n.Body, indent)
+	p.next = inner.next
+	fmt.Fprintf(&p.b, "%s%s = fusion @%s%s (%s) {\n%s%s} : %s%s\n", indent, p.define(n.Results),
+		n.Layer, n.Attrs.format(Fusion), args, inner.b.String(), indent, types(n.Results), p.pos(n.Pos))
 }
 
 func (p *printer) body(b *Body, indent string) {

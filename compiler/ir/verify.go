@@ -102,6 +102,9 @@ func verifyNode(n *Node, known func(*Value) bool) error {
 	if !n.Pos.Known() {
 		return fmt.Errorf("no position")
 	}
+	if err := verifyNames(n); err != nil {
+		return err
+	}
 	if n.Op == Fusion {
 		return nil
 	}
@@ -126,6 +129,21 @@ func verifyNode(n *Node, known func(*Value) bool) error {
 	return nil
 }
 
+// verifyNames checks the words that print as they are.
+func verifyNames(n *Node) error {
+	if n.Layer != "" && !isName(n.Layer) || n.Layer == "" && n.Op == Fusion {
+		return fmt.Errorf("bad layer name %q", n.Layer)
+	}
+	info := n.Op.Info()
+	if info.hasAttr("stream") && !isName(n.Attrs.Stream) {
+		return fmt.Errorf("bad stream name %q", n.Attrs.Stream)
+	}
+	if info.hasAttr("kind") && !isName(n.Attrs.Kind) {
+		return fmt.Errorf("bad kind %q", n.Attrs.Kind)
+	}
+	return nil
+}
+
 func verifyMask(n *Node) error {
 	if len(n.Args) != 2 || !n.Args[0].Type.Equal(T(U64)) || !n.Args[1].Type.Equal(T(U64)) || len(n.Results) != 1 {
 		return fmt.Errorf("expected seed u64[], step u64[] -> one mask")
@@ -137,7 +155,8 @@ func verifyMask(n *Node) error {
 }
 
 // verifyBody checks that a fusion's body is a legal region: its operands are
-// what it captures, its yields are its own, and roots meet only in adds.
+// what it captures, its yields are its own, its roots have one type, and an
+// opaque op stands alone.
 func verifyBody(f *Node, known func(*Value) bool) error {
 	b := f.Body
 	if b == nil || len(b.Nodes) == 0 || len(b.Yields) == 0 {
