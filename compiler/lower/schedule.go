@@ -8,9 +8,9 @@ import (
 )
 
 // schedule puts kernels, in order, into launches: a kernel joins the launch
-// before it unless the two touch a buffer that one of them writes. So the
-// weight of the next convolution is packed while a Finish runs, dgrad and wgrad
-// of a layer share the workers, and all parameters are updated in one launch.
+// before it unless the two touch a buffer that one of them writes. So a Finish,
+// which is one unit, runs beside the packing of the next weight or beside a
+// wgrad, and all parameters are updated in one launch.
 func schedule(p *plan.Plan) {
 	for i, k := range p.Kernels {
 		last := len(p.Launches) - 1

@@ -1844,28 +1844,42 @@ TEXT ·sumRowAVX2(SB), NOSPLIT, $0-40
 	MOVQ   step+32(FP), BX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	SUBQ   $0x02, DX
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	SUBQ   $0x04, DX
 	JL     rest
 
 many:
-	VMOVUPS (AX), Y2
+	VMOVUPS (AX), Y4
 	ADDQ    BX, AX
-	VADDPS  Y2, Y0, Y0
-	VMOVUPS (AX), Y2
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS (AX), Y4
 	ADDQ    BX, AX
-	VADDPS  Y2, Y1, Y1
-	SUBQ    $0x02, DX
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS (AX), Y4
+	ADDQ    BX, AX
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS (AX), Y4
+	ADDQ    BX, AX
+	VADDPS  Y4, Y3, Y3
+	SUBQ    $0x04, DX
 	JGE     many
 
 rest:
-	ADDQ    $0x02, DX
-	JE      done
-	VMOVUPS (AX), Y2
+	ADDQ $0x04, DX
+	JE   done
+
+one:
+	VMOVUPS (AX), Y4
 	ADDQ    BX, AX
-	VADDPS  Y2, Y0, Y0
+	VADDPS  Y4, Y0, Y0
+	DECQ    DX
+	JNE     one
 
 done:
-	VADDPS  Y0, Y1, Y0
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y3, Y0, Y0
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (CX)
 	VZEROUPPER
@@ -1883,31 +1897,47 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-48
 	VMOVUPS (SI), Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
-	SUBQ    $0x02, DX
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	SUBQ    $0x04, DX
 	JL      rest
 
 many:
-	VMOVUPS     (AX), Y3
+	VMOVUPS     (AX), Y5
 	ADDQ        BX, AX
-	VSUBPS      Y0, Y3, Y3
-	VFMADD231PS Y3, Y3, Y1
-	VMOVUPS     (AX), Y3
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y1
+	VMOVUPS     (AX), Y5
 	ADDQ        BX, AX
-	VSUBPS      Y0, Y3, Y3
-	VFMADD231PS Y3, Y3, Y2
-	SUBQ        $0x02, DX
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y2
+	VMOVUPS     (AX), Y5
+	ADDQ        BX, AX
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y3
+	VMOVUPS     (AX), Y5
+	ADDQ        BX, AX
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y4
+	SUBQ        $0x04, DX
 	JGE         many
 
 rest:
-	ADDQ        $0x02, DX
-	JE          done
-	VMOVUPS     (AX), Y3
+	ADDQ $0x04, DX
+	JE   done
+
+one:
+	VMOVUPS     (AX), Y5
 	ADDQ        BX, AX
-	VSUBPS      Y0, Y3, Y3
-	VFMADD231PS Y3, Y3, Y1
+	VSUBPS      Y0, Y5, Y5
+	VFMADD231PS Y5, Y5, Y1
+	DECQ        DX
+	JNE         one
 
 done:
-	VADDPS  Y1, Y2, Y1
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y4, Y1, Y1
 	VADDPS  (CX), Y1, Y1
 	VMOVUPS Y1, (CX)
 	VZEROUPPER
@@ -1928,44 +1958,70 @@ TEXT ·gradStatsAVX2(SB), NOSPLIT, $0-56
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
-	SUBQ    $0x02, SI
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	SUBQ    $0x04, SI
 	JL      rest
 
 many:
-	VMOVUPS     (AX), Y5
+	VMOVUPS     (AX), Y9
 	ADDQ        DI, AX
-	VMOVUPS     (CX), Y6
+	VMOVUPS     (CX), Y10
 	ADDQ        DI, CX
-	VADDPS      Y5, Y1, Y1
-	VSUBPS      Y0, Y6, Y6
-	VFMADD231PS Y5, Y6, Y2
-	VMOVUPS     (AX), Y5
+	VADDPS      Y9, Y1, Y1
+	VSUBPS      Y0, Y10, Y10
+	VFMADD231PS Y9, Y10, Y2
+	VMOVUPS     (AX), Y9
 	ADDQ        DI, AX
-	VMOVUPS     (CX), Y6
+	VMOVUPS     (CX), Y10
 	ADDQ        DI, CX
-	VADDPS      Y5, Y3, Y3
-	VSUBPS      Y0, Y6, Y6
-	VFMADD231PS Y5, Y6, Y4
-	SUBQ        $0x02, SI
+	VADDPS      Y9, Y3, Y3
+	VSUBPS      Y0, Y10, Y10
+	VFMADD231PS Y9, Y10, Y4
+	VMOVUPS     (AX), Y9
+	ADDQ        DI, AX
+	VMOVUPS     (CX), Y10
+	ADDQ        DI, CX
+	VADDPS      Y9, Y5, Y5
+	VSUBPS      Y0, Y10, Y10
+	VFMADD231PS Y9, Y10, Y6
+	VMOVUPS     (AX), Y9
+	ADDQ        DI, AX
+	VMOVUPS     (CX), Y10
+	ADDQ        DI, CX
+	VADDPS      Y9, Y7, Y7
+	VSUBPS      Y0, Y10, Y10
+	VFMADD231PS Y9, Y10, Y8
+	SUBQ        $0x04, SI
 	JGE         many
 
 rest:
-	ADDQ        $0x02, SI
-	JE          done
-	VMOVUPS     (AX), Y5
+	ADDQ $0x04, SI
+	JE   done
+
+one:
+	VMOVUPS     (AX), Y9
 	ADDQ        DI, AX
-	VMOVUPS     (CX), Y6
+	VMOVUPS     (CX), Y10
 	ADDQ        DI, CX
-	VADDPS      Y5, Y1, Y1
-	VSUBPS      Y0, Y6, Y6
-	VFMADD231PS Y5, Y6, Y2
+	VADDPS      Y9, Y1, Y1
+	VSUBPS      Y0, Y10, Y10
+	VFMADD231PS Y9, Y10, Y2
+	DECQ        SI
+	JNE         one
 
 done:
-	VADDPS  Y1, Y3, Y1
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y7, Y1, Y1
 	VADDPS  (DX), Y1, Y1
 	VMOVUPS Y1, (DX)
 	ADDQ    BX, DX
-	VADDPS  Y2, Y4, Y2
+	VADDPS  Y4, Y2, Y2
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y8, Y2, Y2
 	VADDPS  (DX), Y2, Y2
 	VMOVUPS Y2, (DX)
 	VZEROUPPER

@@ -4295,28 +4295,42 @@ TEXT ·sumRowAVX512(SB), NOSPLIT, $0-40
 	MOVQ   step+32(FP), BX
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
-	SUBQ   $0x02, DX
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	SUBQ   $0x04, DX
 	JL     rest
 
 many:
-	VMOVUPS (AX), Z2
+	VMOVUPS (AX), Z4
 	ADDQ    BX, AX
-	VADDPS  Z2, Z0, Z0
-	VMOVUPS (AX), Z2
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS (AX), Z4
 	ADDQ    BX, AX
-	VADDPS  Z2, Z1, Z1
-	SUBQ    $0x02, DX
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS (AX), Z4
+	ADDQ    BX, AX
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS (AX), Z4
+	ADDQ    BX, AX
+	VADDPS  Z4, Z3, Z3
+	SUBQ    $0x04, DX
 	JGE     many
 
 rest:
-	ADDQ    $0x02, DX
-	JE      done
-	VMOVUPS (AX), Z2
+	ADDQ $0x04, DX
+	JE   done
+
+one:
+	VMOVUPS (AX), Z4
 	ADDQ    BX, AX
-	VADDPS  Z2, Z0, Z0
+	VADDPS  Z4, Z0, Z0
+	DECQ    DX
+	JNE     one
 
 done:
-	VADDPS  Z0, Z1, Z0
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z3, Z0, Z0
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VZEROUPPER
@@ -4334,31 +4348,47 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS (SI), Z0
 	VXORPS  Z1, Z1, Z1
 	VXORPS  Z2, Z2, Z2
-	SUBQ    $0x02, DX
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	SUBQ    $0x04, DX
 	JL      rest
 
 many:
-	VMOVUPS     (AX), Z3
+	VMOVUPS     (AX), Z5
 	ADDQ        BX, AX
-	VSUBPS      Z0, Z3, Z3
-	VFMADD231PS Z3, Z3, Z1
-	VMOVUPS     (AX), Z3
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z1
+	VMOVUPS     (AX), Z5
 	ADDQ        BX, AX
-	VSUBPS      Z0, Z3, Z3
-	VFMADD231PS Z3, Z3, Z2
-	SUBQ        $0x02, DX
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z2
+	VMOVUPS     (AX), Z5
+	ADDQ        BX, AX
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z3
+	VMOVUPS     (AX), Z5
+	ADDQ        BX, AX
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z4
+	SUBQ        $0x04, DX
 	JGE         many
 
 rest:
-	ADDQ        $0x02, DX
-	JE          done
-	VMOVUPS     (AX), Z3
+	ADDQ $0x04, DX
+	JE   done
+
+one:
+	VMOVUPS     (AX), Z5
 	ADDQ        BX, AX
-	VSUBPS      Z0, Z3, Z3
-	VFMADD231PS Z3, Z3, Z1
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z5, Z5, Z1
+	DECQ        DX
+	JNE         one
 
 done:
-	VADDPS  Z1, Z2, Z1
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z1
 	VADDPS  (CX), Z1, Z1
 	VMOVUPS Z1, (CX)
 	VZEROUPPER
@@ -4379,44 +4409,70 @@ TEXT ·gradStatsAVX512(SB), NOSPLIT, $0-56
 	VXORPS  Z2, Z2, Z2
 	VXORPS  Z3, Z3, Z3
 	VXORPS  Z4, Z4, Z4
-	SUBQ    $0x02, SI
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	VXORPS  Z8, Z8, Z8
+	SUBQ    $0x04, SI
 	JL      rest
 
 many:
-	VMOVUPS     (AX), Z5
+	VMOVUPS     (AX), Z9
 	ADDQ        DI, AX
-	VMOVUPS     (CX), Z6
+	VMOVUPS     (CX), Z10
 	ADDQ        DI, CX
-	VADDPS      Z5, Z1, Z1
-	VSUBPS      Z0, Z6, Z6
-	VFMADD231PS Z5, Z6, Z2
-	VMOVUPS     (AX), Z5
+	VADDPS      Z9, Z1, Z1
+	VSUBPS      Z0, Z10, Z10
+	VFMADD231PS Z9, Z10, Z2
+	VMOVUPS     (AX), Z9
 	ADDQ        DI, AX
-	VMOVUPS     (CX), Z6
+	VMOVUPS     (CX), Z10
 	ADDQ        DI, CX
-	VADDPS      Z5, Z3, Z3
-	VSUBPS      Z0, Z6, Z6
-	VFMADD231PS Z5, Z6, Z4
-	SUBQ        $0x02, SI
+	VADDPS      Z9, Z3, Z3
+	VSUBPS      Z0, Z10, Z10
+	VFMADD231PS Z9, Z10, Z4
+	VMOVUPS     (AX), Z9
+	ADDQ        DI, AX
+	VMOVUPS     (CX), Z10
+	ADDQ        DI, CX
+	VADDPS      Z9, Z5, Z5
+	VSUBPS      Z0, Z10, Z10
+	VFMADD231PS Z9, Z10, Z6
+	VMOVUPS     (AX), Z9
+	ADDQ        DI, AX
+	VMOVUPS     (CX), Z10
+	ADDQ        DI, CX
+	VADDPS      Z9, Z7, Z7
+	VSUBPS      Z0, Z10, Z10
+	VFMADD231PS Z9, Z10, Z8
+	SUBQ        $0x04, SI
 	JGE         many
 
 rest:
-	ADDQ        $0x02, SI
-	JE          done
-	VMOVUPS     (AX), Z5
+	ADDQ $0x04, SI
+	JE   done
+
+one:
+	VMOVUPS     (AX), Z9
 	ADDQ        DI, AX
-	VMOVUPS     (CX), Z6
+	VMOVUPS     (CX), Z10
 	ADDQ        DI, CX
-	VADDPS      Z5, Z1, Z1
-	VSUBPS      Z0, Z6, Z6
-	VFMADD231PS Z5, Z6, Z2
+	VADDPS      Z9, Z1, Z1
+	VSUBPS      Z0, Z10, Z10
+	VFMADD231PS Z9, Z10, Z2
+	DECQ        SI
+	JNE         one
 
 done:
-	VADDPS  Z1, Z3, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z7, Z1, Z1
 	VADDPS  (DX), Z1, Z1
 	VMOVUPS Z1, (DX)
 	ADDQ    BX, DX
-	VADDPS  Z2, Z4, Z2
+	VADDPS  Z4, Z2, Z2
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z8, Z2, Z2
 	VADDPS  (DX), Z2, Z2
 	VMOVUPS Z2, (DX)
 	VZEROUPPER

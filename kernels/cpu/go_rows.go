@@ -113,6 +113,7 @@ func bnStatsFrom(first int, acc []float32, seen int, x []float32, px, c int) {
 	if px == 0 {
 		return
 	}
+	merge := newMerge(seen, px)
 	for i := first; i < c; i++ {
 		var sum, m2 float32
 		for p := range px {
@@ -123,20 +124,26 @@ func bnStatsFrom(first int, acc []float32, seen int, x []float32, px, c int) {
 			d := x[p*c+i] - mean
 			m2 = f32.FMA(d, d, m2)
 		}
-		mergeStats(acc, c, i, seen, px, mean, m2)
+		merge.channel(acc, c, i, mean, m2)
 	}
 }
 
-// mergeStats joins channel i's mean and squared deviations over px pixels with
-// what acc holds of seen ones, by the formula of Chan, Golub and LeVeque,
-// Updating Formulae and a Pairwise Algorithm for Computing Sample Variances
-// (1979).
-func mergeStats(acc []float32, c, i, seen, px int, mean, m2 float32) {
+// merge joins the mean and the squared deviations of two sets of pixels by the
+// formula of Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm
+// for Computing Sample Variances (1979).
+type merge struct{ toMean, toM2 float32 }
+
+// newMerge is for px pixels that join seen ones.
+func newMerge(seen, px int) merge {
 	total := float32(seen + px)
-	toMean, toM2 := float32(px)/total, float32(seen)*float32(px)/total
+	return merge{float32(px) / total, float32(float32(seen)*float32(px)) / total}
+}
+
+// channel joins channel i of c with what acc holds.
+func (m merge) channel(acc []float32, c, i int, mean, m2 float32) {
 	d := mean - acc[i]
-	acc[i] += float32(d * toMean)
-	acc[c+i] += float32(float32(d*d)*toM2) + m2
+	acc[i] += float32(d * m.toMean)
+	acc[c+i] += float32(float32(d*d)*m.toM2) + m2
 }
 
 func bnGradStatsFrom(first int, acc, g, x, mean []float32, px, c int) {

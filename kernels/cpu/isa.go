@@ -46,8 +46,10 @@ type ISA struct {
 //	    X[p*XStep + Taps[t] + 4i] * W[(t*C + i)*ConvChans + k]
 //
 // for p < Pixels. Steps and taps are in bytes. The sum runs over taps, then
-// channels, one fused multiply-add at a time, from zero or, with Accumulate,
-// from what Out holds.
+// channels, one after the other whatever the register tiles, from zero or, with
+// Accumulate, from what Out holds. Vector instruction sets fuse each
+// multiplication with its addition, so that all of them agree to the bit; Go
+// rounds both. No taps or no channels add nothing.
 type ConvArgs struct {
 	X, W, Out      unsafe.Pointer // float32
 	Taps           *int64
@@ -63,7 +65,8 @@ type ConvArgs struct {
 //	DW[i*DWStep + k] += sum over rows r and pixels p of
 //	    X[r*XRow + p*XStep + 4i] * DY[r*DYRow + p*DYStep + k]
 //
-// for i < C and k < ConvChans. Steps are in bytes.
+// for i < C and k < ConvChans. Steps are in bytes. The sum runs over rows, then
+// pixels, and rounds as Conv's does.
 type WgradArgs struct {
 	X, DY, DW     unsafe.Pointer // float32
 	Rows, Pixels  int

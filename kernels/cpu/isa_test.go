@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -38,11 +37,6 @@ func (g guarded) check(t *testing.T) {
 			require.True(t, v != v, "wrote outside at %d", i-zone)
 		}
 	}
-}
-
-func vectorISAs() []*ISA {
-	all := Available()
-	return all[:len(all)-1]
 }
 
 func near(t *testing.T, want, got []float32, tolerance float64) {
@@ -164,6 +158,18 @@ func TestRows(t *testing.T) {
 						got.check(t)
 					})
 				}
+				inPlace := func(name string, f func(i *ISA, dst []float32)) {
+					t.Run(fmt.Sprintf("%s/%s in place/%dx%d", isa.Name, name, px, c), func(t *testing.T) {
+						want, got := append([]float32(nil), x.f...), append([]float32(nil), x.f...)
+						f(&goISA, want)
+						f(isa, got)
+						sameBits(t, want, got)
+					})
+				}
+				inPlace("affine2", func(i *ISA, d []float32) { i.Affine2(d, g.f, d, v.f, px, c) })
+				inPlace("affine_relu_grad", func(i *ISA, d []float32) { i.AffineReluGrad(d, g.f, d, v.f[:2*c], px, c) })
+				inPlace("relu_grad", func(i *ISA, d []float32) { i.ReluGrad(d, d, g.f, n) })
+				inPlace("axpy", func(i *ISA, d []float32) { i.Axpy(d, 0.3, g.f, d, n) })
 				exact("affine", func(i *ISA, d []float32) { i.Affine(d, x.f, v.f[:2*c], px, c) })
 				exact("affine2", func(i *ISA, d []float32) { i.Affine2(d, g.f, x.f, v.f, px, c) })
 				exact("affine_relu", func(i *ISA, d []float32) { i.AffineRelu(d, x.f, v.f[:2*c], px, c) })
@@ -213,9 +219,11 @@ func TestJoined(t *testing.T) {
 }
 
 func TestDropoutMask(t *testing.T) {
-	for _, isa := range Available() {
-		whole := make([]uint32, 4096)
+	for _, isa := range append(vectorISAs(), &goISA) {
+		whole, want := make([]uint32, 4096), make([]uint32, 4096)
 		isa.DropoutMask(whole, 0, len(whole), 5, 9, 77, 19661)
+		goDropoutMask(want, 0, len(want), 5, 9, 77, 19661)
+		require.Equal(t, want, whole)
 		kept := 0
 		for _, m := range whole {
 			require.True(t, m == 0 || m == ^uint32(0))
@@ -230,39 +238,26 @@ func TestDropoutMask(t *testing.T) {
 	}
 }
 
-// BenchmarkMultiply reports GF/s (2 x MAC/s) of both microkernels on one row of
-// a 3x3 filter.
-func BenchmarkMultiply(b *testing.B) {
-	for _, isa := range vectorISAs() {
-		for _, c := range []int{16, 32, 64, 128} {
-			const pixels, nTaps = 16, 9
-			r := rand.New(rand.NewPCG(1, 2))
-			cols := pixels + 2
-			x, w, out := random(r, 3*cols*c).f, random(r, nTaps*c*isa.ConvChans).f, random(r, pixels*isa.ConvChans).f
-			var taps []int64
-			for i := range nTaps {
-				taps = append(taps, int64(4*c*(i/3*cols+i%3)))
-			}
-			a := ConvArgs{X: unsafe.Pointer(&x[0]), W: unsafe.Pointer(&w[0]), Out: unsafe.Pointer(&out[0]), Taps: &taps[0],
-				NTaps: nTaps, C: c, Pixels: pixels, XStep: 4 * c, OutStep: 4 * isa.ConvChans}
-			flops := 2 * float64(pixels*nTaps*c*isa.ConvChans)
-			b.Run(fmt.Sprintf("conv/%s/%d", isa.Name, c), func(b *testing.B) {
-				start := time.Now()
-				for range b.N {
-					isa.Conv(&a)
-				}
-				b.ReportMetric(flops*float64(b.N)/time.Since(start).Seconds()/1e9, "GF/s")
-			})
-			g := WgradArgs{X: unsafe.Pointer(&x[0]), DY: unsafe.Pointer(&out[0]), DW: unsafe.Pointer(&w[0]), Rows: 1, Pixels: pixels,
-				C: c, XStep: 4 * c, DYStep: 4 * isa.ConvChans, DWStep: 4 * isa.ConvChans}
-			flops2 := 2 * float64(pixels*c*isa.ConvChans)
-			b.Run(fmt.Sprintf("wgrad/%s/%d", isa.Name, c), func(b *testing.B) {
-				start := time.Now()
-				for range b.N {
-					isa.Wgrad(&g)
-				}
-				b.ReportMetric(flops2*float64(b.N)/time.Since(start).Seconds()/1e9, "GF/s")
-			})
-		}
+// TestShort requires a panic, not an access outside, where an operand is short.
+func TestShort(t *testing.T) {
+	for _, isa := range append(vectorISAs(), &goISA) {
+		long, short := make([]float32, 64), make([]float32, 64)[:63]
+		require.Panics(t, func() { isa.Add(long, long, short, 64) })
+		require.Panics(t, func() { isa.Relu(short, long, 64) })
+		require.Panics(t, func() { isa.Affine(long, long, short[:31], 4, 16) })
+		require.Panics(t, func() { isa.Affine2(long, long, short, long, 4, 16) })
+		require.Panics(t, func() { isa.BNStats(short[:31], 0, long, 4, 16) })
+		require.Panics(t, func() { isa.BNGradStats(long, long, long, short[:15], 4, 16) })
+		require.Panics(t, func() { isa.SumRows(long, short, 4, 16) })
+		require.Panics(t, func() { isa.DropoutMask(make([]uint32, 64)[:63], 0, 64, 1, 2, 3, 4) })
 	}
+}
+
+func TestByName(t *testing.T) {
+	require.Same(t, Available()[0], Detect())
+	isa, err := ByName("go")
+	require.NoError(t, err)
+	require.Equal(t, "go", isa.Name)
+	_, err = ByName("sse")
+	require.ErrorContains(t, err, `"sse": this machine runs`)
 }

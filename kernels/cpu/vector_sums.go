@@ -1,3 +1,5 @@
+//go:build amd64
+
 package cpu
 
 func (k *vectorKernels) bnStats(acc []float32, seen int, x []float32, px, c int) {
@@ -6,7 +8,7 @@ func (k *vectorKernels) bnStats(acc []float32, seen int, x []float32, px, c int)
 	}
 	need(2*c, acc)
 	need(px*c, x)
-	m := k.whole(c)
+	m, merge := k.whole(c), newMerge(seen, px)
 	var mean, m2 [maxLanes]float32
 	for i := 0; i < m; i += k.lanes {
 		clear(mean[:])
@@ -17,7 +19,7 @@ func (k *vectorKernels) bnStats(acc []float32, seen int, x []float32, px, c int)
 		}
 		k.sumSquares(&m2[0], &x[i], &mean[0], 0, px, 4*c)
 		for j := range k.lanes {
-			mergeStats(acc, c, i+j, seen, px, mean[j], m2[j])
+			merge.channel(acc, c, i+j, mean[j], m2[j])
 		}
 	}
 	bnStatsFrom(m, acc, seen, x, px, c)

@@ -25,7 +25,7 @@ func TestFMA(t *testing.T) {
 		case 0: // few bits: products and sums that fall halfway
 			return float32(r.IntN(1<<13)-1<<12) * float32(math.Ldexp(1, r.IntN(60)-30))
 		case 1: // subnormal and near it
-			return math.Float32frombits(uint32(r.IntN(1 << 25)))
+			return math.Float32frombits(uint32(r.IntN(1<<25)) | r.Uint32()&(1<<31))
 		}
 		v := math.Float32frombits(r.Uint32())
 		if v-v != 0 {

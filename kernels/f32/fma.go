@@ -5,6 +5,13 @@ package f32
 
 import "math"
 
+// minNormal is the float64 bits of the least normal float32, halfway the last 29
+// bits of a float64 that lies exactly between two normal float32.
+const (
+	minNormal = 0x381 << 52
+	halfway   = 1 << 28
+)
+
 // FMA returns x*y + z rounded once.
 //
 // The product of two float32 is exact in float64. Their sum with z is rounded to
@@ -12,18 +19,17 @@ import "math"
 // float64 sum lies exactly between two float32, and then the error of the first
 // rounding, which is exact by Knuth's two-sum, tells the side.
 func FMA(x, y, z float32) float32 {
-	p, a := float64(x)*float64(y), float64(z)
-	s := p + a
-	bits := math.Float64bits(s)
-	if bits&(1<<29-1) != 1<<28 && s >= 0x1p-126 || s != s {
-		return float32(s)
+	p := float64(x) * float64(y)
+	s := p + float64(z)
+	if bits := math.Float64bits(s); bits&(2*halfway-1) == halfway || bits&^(1<<63) < minNormal {
+		return fixed(p, float64(z), s)
 	}
-	return fixed(p, a, s, bits)
+	return float32(s)
 }
 
-// fixed is the rare rest: sums halfway between two float32, negative ones,
-// subnormal ones and zero.
-func fixed(p, a, s float64, bits uint64) float32 {
+// fixed is the rare rest: sums halfway between two float32, and sums that are
+// subnormal or zero, where other bits may lie halfway.
+func fixed(p, a, s float64) float32 {
 	b := s - p
 	e := float64(p-float64(s-b)) + float64(a-b)
 	if e == 0 || math.IsInf(s, 0) || e != e {
@@ -31,6 +37,7 @@ func fixed(p, a, s float64, bits uint64) float32 {
 	}
 	// Move s one step towards the exact sum where its last bit is even: rounding
 	// to odd, after which a second rounding cannot go wrong.
+	bits := math.Float64bits(s)
 	if bits&1 == 0 {
 		if (e > 0) == (s > 0) {
 			bits++

@@ -6,8 +6,9 @@ import (
 )
 
 // reductions writes the sums over the pixels of a row, for one vector of
-// channels. Sums run over chains partial sums, pixel p in chain p mod chains,
-// so that additions overlap; the chains are added at the end.
+// channels. Sums run over chains partial sums, pixel p in chain p mod chains (the
+// last px mod chains pixels all in the first), so that additions overlap; the
+// chains are added at the end.
 func (t *target) reductions() {
 	t.sumPixels("sumRow", []string{"x"}, 1, 0, func(in, sums, _ []reg.VecVirtual) {
 		t.VADDPS(in[0], sums[0], sums[0])
@@ -23,7 +24,8 @@ func (t *target) reductions() {
 	})
 }
 
-const chains = 2
+// chains is how many additions of one sum are under way at a time.
+const chains = 4
 
 // sumPixels writes NAME(acc, inputs..., [v,] accStep, px, step): adds to one or
 // two vectors of acc, accStep bytes apart, the sums over px pixels.
@@ -78,10 +80,15 @@ func (t *target) sumPixels(name string, inputs []string, sums, vectors int, f fu
 	t.Label("rest")
 	t.ADDQ(operand.Imm(chains), px)
 	t.JE(operand.LabelRef("done"))
+	t.Label("one")
 	pixel(chain[0])
+	t.DECQ(px)
+	t.JNE(operand.LabelRef("one"))
 	t.Label("done")
 	for s := range sums {
-		t.VADDPS(chain[0][s], chain[1][s], chain[0][s])
+		for _, other := range chain[1:] {
+			t.VADDPS(other[s], chain[0][s], chain[0][s])
+		}
 		t.VADDPS(mem(acc, 0), chain[0][s], chain[0][s])
 		t.VMOVUPS(chain[0][s], mem(acc, 0))
 		if s < sums-1 {
