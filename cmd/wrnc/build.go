@@ -11,6 +11,7 @@ import (
 	"wrnc/compiler/ir"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
+	kernels "wrnc/kernels/cpu"
 )
 
 // buildCommand is `wrnc build`.
@@ -21,7 +22,7 @@ type buildCommand struct {
 	PrintAfter     []string `help:"Print the IR after a pass, or after all." placeholder:"PASS"`
 	PrintPositions bool     `help:"With each value of the IR, print its place in the network's text."`
 	Target         string   `help:"cpu." default:"cpu" placeholder:"T"`
-	ISA            string   `name:"isa" help:"Instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
+	ISA            string   `name:"isa" help:"Instruction set to plan for, which need not be this machine's: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
 	Precision      string   `help:"f32; or tf32 or bf16, of which the cpu target runs neither, to see the IR." default:"f32" placeholder:"P"`
 	Batch          *int     `help:"Images in a batch; by default the recipe's." placeholder:"N"`
 	NoFuse         bool     `help:"Make every operation a kernel of its own."`
@@ -110,7 +111,7 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 	if err != nil {
 		return nil, err
 	}
-	isa, err := chooseISA(c.ISA)
+	isa, err := chooseISA(c.ISA, kernels.All())
 	if err != nil {
 		return nil, err
 	}

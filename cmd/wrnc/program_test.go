@@ -9,6 +9,7 @@ import (
 
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
+	kernels "wrnc/kernels/cpu"
 	"wrnc/runtime/train"
 )
 
@@ -87,7 +88,7 @@ func TestPlannedPeakIsAllocated(t *testing.T) {
 	training, inferring, _, err := planMemory(net)
 	require.NoError(t, err)
 	require.Less(t, inferring.state, training.state*6/10, "inference has no velocity")
-	isa, err := chooseISA("auto")
+	isa, err := chooseISA("auto", kernels.All())
 	require.NoError(t, err)
 	for _, threads := range []int{1, 3} {
 		_, ex, planned, err := load(job{net: net, target: targets()[0], on: machine{isa: isa, threads: threads}, fuse: true})

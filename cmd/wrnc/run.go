@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"wrnc/dsl"
+	kernels "wrnc/kernels/cpu"
 	"wrnc/runtime/data"
 )
 
@@ -71,7 +72,7 @@ func (c *runCommand) machine() (target, machine, error) {
 	if err != nil {
 		return target{}, machine{}, err
 	}
-	isa, err := chooseISA(c.ISA)
+	isa, err := chooseISA(c.ISA, kernels.Available())
 	if err != nil {
 		return target{}, machine{}, err
 	}

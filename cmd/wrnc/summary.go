@@ -10,6 +10,7 @@ import (
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
 	"wrnc/dsl"
+	kernels "wrnc/kernels/cpu"
 )
 
 // summaryCommand is `wrnc summary`.
@@ -92,7 +93,7 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 		return fail(err)
 	}
 	m = result.Module
-	isa, err := chooseISA("auto")
+	isa, err := chooseISA("auto", kernels.All())
 	if err != nil {
 		return fail(err)
 	}

@@ -66,17 +66,23 @@ func chooseTarget(name string) (target, error) {
 	return target{}, usagef("--target %s: expected auto or one of %s%s", name, strings.Join(names, ", "), hint)
 }
 
-// chooseISA returns the instruction set of --isa's value.
-func chooseISA(name string) (*kernels.ISA, error) {
+// chooseISA returns the instruction set of --isa's value among those given: all
+// that can be planned for, or those that can run here.
+func chooseISA(name string, among []*kernels.ISA) (*kernels.ISA, error) {
 	if name == "auto" {
 		return kernels.Detect(), nil
 	}
-	if err := oneOf("--isa", name, "auto", "avx512", "avx2", "go"); err != nil {
-		return nil, err
+	names := []string{"auto"}
+	for _, isa := range among {
+		if isa.Name == name {
+			return isa, nil
+		}
+		names = append(names, isa.Name)
 	}
-	isa, err := kernels.ByName(name)
-	if err != nil {
-		return nil, usagef("--isa %s: %v", name, err)
+	for _, isa := range kernels.All() {
+		if isa.Name == name {
+			return nil, usagef("--isa %s: this machine cannot run it; it runs %s", name, strings.Join(names[1:], ", "))
+		}
 	}
-	return isa, nil
+	return nil, oneOf("--isa", name, names...)
 }

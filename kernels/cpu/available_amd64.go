@@ -25,6 +25,10 @@ var avx512 = (&vectorKernels{
 	dropoutMask: dropoutMaskAVX512,
 }).build()
 
+// All lists the instruction sets that this program holds, the fastest first.
+// Plans can be made for each; see [Available] for those that can run here.
+func All() []*ISA { return []*ISA{avx512, avx2, &goISA} }
+
 // Available lists the instruction sets that this machine can run, the fastest
 // first.
 func Available() []*ISA {

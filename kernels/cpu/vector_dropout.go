@@ -43,6 +43,10 @@ func newPhiloxArgs(lanes int, group, seed, step uint64, stream, threshold uint32
 // does in Go.
 func (k *vectorKernels) dropoutRow(dst []uint32, e0 uint64, n int, seed, step uint64, stream, threshold uint32) {
 	_ = dst[:n:len(dst)]
+	if e0+uint64(n) < e0 { // elements pass 2^64, where a group's number starts again
+		goDropoutMask(dst, e0, n, seed, step, stream, threshold)
+		return
+	}
 	threshold = min(threshold, 1<<16)
 	head := min(int(-e0%8), n)
 	goDropoutMask(dst, e0, head, seed, step, stream, threshold)
