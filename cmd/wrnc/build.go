@@ -115,10 +115,10 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := oneOf("--precision", c.Precision, "f32", "tf32", "bf16"); err != nil {
+	if err := oneOf("--precision", c.Precision, precisions()...); err != nil {
 		return nil, err
 	}
-	precision, _ := ir.ParseDType(c.Precision) // one of the three
+	precision, _ := ir.ParseDType(c.Precision) // one of precisions
 	if err := within("--batch", c.Batch, 1, maxBatch); err != nil {
 		return nil, err
 	}

@@ -14,21 +14,22 @@ import (
 
 // runCommand is `wrnc run`.
 type runCommand struct {
-	Train   string   `required:"" help:"Train on this data: digits, which needs no download, or cifar10." placeholder:"DATA"`
-	Network string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data."`
-	Data    string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
-	Epochs  *int     `help:"Epochs to train; the recipe's drops of the rate move in proportion." placeholder:"N"`
-	LR      *float64 `help:"Learning rate of the first epoch." placeholder:"X"`
-	Batch   *int     `help:"Images in a batch." placeholder:"N"`
-	Limit   *int     `help:"Train on the first N images only." placeholder:"N"`
-	Seed    uint64   `help:"Of weights, order, augmentation and dropout: the same seed gives the same weights, bit for bit." default:"1" placeholder:"N"`
-	Threads *int     `help:"Worker threads, by default one a CPU; results do not depend on them." placeholder:"N"`
-	Target  string   `help:"auto or cpu." default:"auto" placeholder:"T"`
-	ISA     string   `name:"isa" help:"Instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
-	Out     string   `help:"Folder to keep the run in; by default a new one in runs." placeholder:"DIR"`
-	NoFuse  bool     `help:"Run every operation as a kernel of its own."`
-	Poison  bool     `help:"Fill dead memory with NaN, to find reads of it. Slow."`
-	JSON    bool     `help:"Print one JSON object an epoch, and one at the end; words go to standard error."`
+	Train     string   `required:"" help:"Train on this data: digits, which needs no download, or cifar10." placeholder:"DATA"`
+	Network   string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data."`
+	Data      string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
+	Epochs    *int     `help:"Epochs to train; the recipe's drops of the rate move in proportion." placeholder:"N"`
+	LR        *float64 `help:"Learning rate of the first epoch." placeholder:"X"`
+	Batch     *int     `help:"Images in a batch." placeholder:"N"`
+	Limit     *int     `help:"Train on the first N images only." placeholder:"N"`
+	Seed      uint64   `help:"Of weights, order, augmentation and dropout: the same seed gives the same weights, bit for bit." default:"1" placeholder:"N"`
+	Threads   *int     `help:"Worker threads, by default one a CPU; results do not depend on them." placeholder:"N"`
+	Target    string   `help:"auto or cpu." default:"auto" placeholder:"T"`
+	ISA       string   `name:"isa" help:"Instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
+	Precision string   `help:"f32, which is what the cpu target trains in." default:"f32" placeholder:"P"`
+	Out       string   `help:"Folder to keep the run in; by default a new one in runs." placeholder:"DIR"`
+	NoFuse    bool     `help:"Run every operation as a kernel of its own."`
+	Poison    bool     `help:"Fill dead memory with NaN, to find reads of it. Slow."`
+	JSON      bool     `help:"Print one JSON object an epoch, and one at the end; words go to standard error."`
 }
 
 // Help shows examples.
@@ -71,6 +72,12 @@ func (c *runCommand) machine() (target, machine, error) {
 	t, err := chooseTarget(c.Target)
 	if err != nil {
 		return target{}, machine{}, err
+	}
+	if err := oneOf("--precision", c.Precision, precisions()...); err != nil {
+		return target{}, machine{}, err
+	}
+	if c.Precision != "f32" {
+		return target{}, machine{}, usagef("--precision %s: the %s target trains in f32; wrnc build --precision %s shows the network in that precision", c.Precision, t.name, c.Precision)
 	}
 	isa, err := chooseISA(c.ISA, kernels.Available())
 	if err != nil {

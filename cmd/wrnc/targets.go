@@ -66,6 +66,9 @@ func chooseTarget(name string) (target, error) {
 	return target{}, usagef("--target %s: expected auto or one of %s%s", name, strings.Join(names, ", "), hint)
 }
 
+// precisions are the values of --precision.
+func precisions() []string { return []string{"f32", "tf32", "bf16"} }
+
 // chooseISA returns the instruction set of --isa's value among those given: all
 // that can be planned for, or those that can run here.
 func chooseISA(name string, among []*kernels.ISA) (*kernels.ISA, error) {
