@@ -74,6 +74,9 @@ func describe(n *dsl.Network) string {
 		n.Depth, place(n.DepthPos), n.Width, place(n.WidthPos), n.Kernels, place(n.KernelsPos))
 	fmt.Fprintf(&b, "N=%d convs=%d widths %v stride %s (%s) on conv %d\n",
 		n.Blocks, n.Convs, n.Widths(), n.Stride, place(n.StridePos), n.StrideConv())
+	if n.Family == dsl.ImageNet {
+		fmt.Fprintf(&b, "imagenet groups %v inner %d to %d\n", n.Groups(), n.Inner(1), n.Inner(4))
+	}
 	fmt.Fprintf(&b, "dropout %g (%s) input %v classes %d (%s)\n",
 		n.Dropout, place(n.DropoutPos), n.Input, n.Classes, place(n.ClassesPos))
 	fmt.Fprintf(&b, "data %q %q (%s) %s flip=%t crop=%d %q\n",

@@ -33,6 +33,7 @@ func Check(f *File) (*Network, diag.List) {
 func (c *checker) check() (*Network, diag.List) {
 	c.net = Network{File: c.src.Name, Input: [3]int{32, 32, 3}, file: c.file}
 	top := c.section(c.file.Statements, homeFile)
+	c.family(top["model"], top["data"])
 	c.model(top["model"])
 	set := c.data(top["data"])
 	c.classes(set)

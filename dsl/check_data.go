@@ -1,10 +1,6 @@
 package dsl
 
-import (
-	"strings"
-
-	"wrnc/dsl/diag"
-)
+import "wrnc/dsl/diag"
 
 // data reads the `data` statement and returns the row of its set, the zero row
 // where there is none.
@@ -14,6 +10,9 @@ func (c *checker) data(s *Statement) dataSet {
 	var set dataSet
 	if s != nil {
 		set = c.dataStatement(s)
+	} else if c.dataName == "" && c.net.Family == ImageNet { // a bottleneck's name says so
+		set, _ = findDataSet(imageNet)
+		c.net.Data = set.data
 	}
 	if c.dataName == "" || c.dataName == set.name {
 		return set
@@ -41,6 +40,9 @@ func (c *checker) dataStatement(s *Statement) dataSet {
 			c.net.Data.Path = c.dataPath(values[1])
 		}
 	}
+	if c.noLoader(set, s) {
+		return set
+	}
 	c.normalize(block["normalize"])
 	c.augment(block["augment"])
 	return set
@@ -53,12 +55,7 @@ func (c *checker) namedSet(v *Value) dataSet {
 		return dataSet{}
 	}
 	set, ok := findDataSet(name)
-	switch {
-	case ok:
-	case strings.EqualFold(name, "imagenet"):
-		c.errorAt(v.at(), "data imagenet is not built").Suggestion =
-			"wrnc trains on 32x32 pictures: " + strings.Join(DataSets(), ", ")
-	default:
+	if !ok {
 		c.errorAt(v.at(), "data set %s is not known", clip(name)).Suggestion = unknownDataSet(name)
 	}
 	return set

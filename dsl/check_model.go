@@ -35,7 +35,13 @@ func (c *checker) model(s *Statement) {
 		return
 	}
 	values := c.values(s, 1, 1, true)
-	rule, blocks := c.depthRule(block["count"], block["blocks"])
+	var rule countRule
+	var blocks int
+	if c.net.Family == ImageNet {
+		c.noChoice(block)
+	} else {
+		rule, blocks = c.depthRule(block["count"], block["blocks"])
+	}
 	if values == nil {
 		return
 	}
@@ -57,10 +63,14 @@ func (c *checker) model(s *Statement) {
 	if l.ok() {
 		c.net.Name, c.net.Depth, c.net.Width = l.name(), l.depth, l.width
 	}
-	if l.depth >= 0 && l.kernels != nil {
-		c.depth(l, rule, blocks)
+	if c.net.Family == ImageNet {
+		c.imageNet(l)
+	} else {
+		if l.depth >= 0 && l.kernels != nil {
+			c.depth(l, rule, blocks)
+		}
+		c.stride(block["stride"])
 	}
-	c.stride(block["stride"])
 	if s := block["classes"]; s != nil {
 		c.net.ClassesPos = c.pos(s.at())
 		if v := c.one(s); v != nil {
@@ -154,6 +164,9 @@ func (c *checker) wrongDepth(l literal, period int) {
 		d.Message = "depth 4 has no block (N=0)"
 	}
 	d.Suggestion = nearestDepths(l.depth, period)
+	if slices.Contains(imageNetDepths(false), l.depth) && l.basic() && l.ok() {
+		*d = d.Note(fmt.Sprintf("with data imagenet, WRN-%d-%s is the ImageNet network of that depth", l.depth, formatWidth(l.width)))
+	}
 	if len(l.kernels) != 2 {
 		*d = d.Note(fmt.Sprintf("%dN+4 is the rule for %s here; count convs takes %dN+4, count paper 6N+4, and blocks N any depth",
 			period, blockName(l.kernels), countConvs.period(l.kernels)))
@@ -209,6 +222,8 @@ func (c *checker) dropout(s *Statement) {
 	})
 	switch {
 	case !ok || p == 0:
+	case c.net.Family == ImageNet:
+		c.errorAt(s.at(), "ImageNet networks have no dropout in the paper").Suggestion = "leave it out"
 	case c.net.Train.Recipe == "torch":
 		c.remark(diag.Note, s.at(), "train torch leaves the dropout out: the authors' PyTorch port has none")
 	case len(c.net.Kernels) == 1:

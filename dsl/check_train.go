@@ -23,7 +23,10 @@ func (c *checker) train(s *Statement) {
 		block = c.section(s.Block.Statements, homeTrain)
 	}
 	if values := c.values(s, 1, 1, true); values != nil {
-		if c.choice(values[0], "train", "paper", "torch") == "torch" {
+		switch recipe := c.choice(values[0], "train", "paper", "torch"); {
+		case recipe == "torch" && c.net.Family == ImageNet:
+			c.errorAt(values[0].at(), "train torch is the recipe of the authors' PyTorch port, which knows no ImageNet").Suggestion = "write train paper"
+		case recipe == "torch":
 			c.net.Train = TorchTrain()
 		}
 	}

@@ -13,9 +13,11 @@ type dataSet struct {
 	data    Data // defaults
 }
 
-// dataSets returns the table of data sets, all of 32x32 colour pictures. CIFAR
-// is normalized and augmented as in the paper's Table 5 (mean and deviation,
+// dataSets returns the table of data sets: 32x32 colour pictures, but for the
+// 224x224 ones of ImageNet, which networks are built for and not trained on.
+// CIFAR is normalized and augmented as in the paper's Table 5 (mean and deviation,
 // flips, crops from a border of 4), SVHN as in its section 3: scaled, no more.
+// Of ImageNet's augmentation only the flip has a word here.
 func dataSets() []dataSet {
 	scaled := func(name string) Data { return Data{Name: name, Normalize: NormalizeScale} }
 	cifar := func(name string) Data {
@@ -26,6 +28,7 @@ func dataSets() []dataSet {
 		{"cifar10", 10, cifar("cifar10")},
 		{"cifar100", 100, cifar("cifar100")},
 		{"svhn", 10, scaled("svhn")},
+		{imageNet, 1000, Data{Name: imageNet, Normalize: NormalizeMeanStd, Flip: true}},
 	}
 }
 
@@ -49,7 +52,7 @@ func findDataSet(name string) (dataSet, bool) {
 
 // unknownDataSet says what to write instead of a data set that is not known.
 func unknownDataSet(name string) string {
-	all := "wrnc trains on 32x32 pictures: " + strings.Join(DataSets(), ", ")
+	all := "the data sets are " + strings.Join(DataSets(), ", ")
 	if near := diag.Nearest(strings.ToLower(name), DataSets()); near != "" {
 		return "did you mean " + near + "? " + all
 	}

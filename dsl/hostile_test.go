@@ -89,8 +89,11 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		require.NotEmpty(t, describe(n))
-		require.Positive(t, n.Blocks)
-		require.Positive(t, n.Widths()[1])
+		require.Len(t, n.Widths(), len(n.Groups())+1)
+		for g, blocks := range n.Groups() {
+			require.Positive(t, blocks)
+			require.Positive(t, n.Inner(g+1))
+		}
 		again, err := dsl.FromName(n.Name)
 		require.True(t, err != nil || again.Name == n.Name, "a canonical name means itself")
 	})

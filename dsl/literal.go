@@ -10,7 +10,8 @@ import (
 	"wrnc/dsl/diag"
 )
 
-// The bounds of a name. 16k must be a channel at least, 64k at most 65536.
+// The bounds of a name. 16k must be a channel at least, 64k at most 65536; see
+// imagenet.go for those of the other family.
 const (
 	minWidth  = 0.0625
 	maxWidth  = 1024
@@ -19,7 +20,7 @@ const (
 
 // supported lists what a model can be; every "not built" message ends in it.
 const supported = "wrnc builds WRN-depth-width, such as WRN-16-8, and WRN-depth-width-B(kernels), " +
-	"such as WRN-40-2-B(3,1,3), for 32x32 pictures"
+	"such as WRN-40-2-B(3,1,3), for 32x32 pictures, and for data imagenet WRN-18-2, WRN-50-2-bottleneck and the like"
 
 // span is a part of the text.
 type span struct{ offset, length int }
@@ -30,6 +31,7 @@ type literal struct {
 	depth            int
 	width            float64
 	kernels          []int
+	bottleneck       bool // written so, not as B(M)
 	all              span
 	depthAt, widthAt span
 	blockAt          span // all where the block is left out
@@ -40,12 +42,20 @@ func (l literal) ok() bool { return l.depth >= 0 && l.width > 0 && l.kernels != 
 
 // name returns the canonical form.
 func (l literal) name() string {
-	name := fmt.Sprintf("WRN-%d-%s", l.depth, strconv.FormatFloat(l.width, 'f', -1, 64))
+	name := fmt.Sprintf("WRN-%d-%s", l.depth, formatWidth(l.width))
+	if l.bottleneck {
+		return name + bottleneckSuffix
+	}
 	if !slices.Equal(l.kernels, []int{3, 3}) {
 		name += "-" + blockName(l.kernels)
 	}
 	return name
 }
+
+// basic says that the name states no block.
+func (l literal) basic() bool { return l.blockAt == l.all }
+
+func formatWidth(k float64) string { return strconv.FormatFloat(k, 'f', -1, 64) }
 
 var (
 	wholeNumber   = regexp.MustCompile(`^[0-9]+$`)
@@ -74,6 +84,7 @@ func (c *checker) literal(v *Value) literal {
 
 	if to < len(text) {
 		l.blockAt = part(to+1, len(text))
+		l.bottleneck = strings.EqualFold(text[to:], bottleneckSuffix)
 		l.kernels = c.literalBlock(text[to+1:], l.blockAt)
 	}
 	return l
@@ -114,13 +125,17 @@ func (c *checker) literalWidth(field string, at span) float64 {
 	// A decimal number of many digits may still be out of float64's range; it is
 	// then infinite, and too wide.
 	width, _ := strconv.ParseFloat(number, 64)
+	least, most := minWidth, float64(maxWidth)
+	if c.net.Family == ImageNet {
+		least, most = minImageNetWidth, maxImageNetWidth
+	}
 	switch {
 	case number != field || width == 0:
 		c.errorAt(at, "width %s is not above 0", clip(field))
-	case width < minWidth:
-		c.errorAt(at, "width %s leaves the first group without a channel; the least is %v", clip(field), minWidth)
-	case width > maxWidth:
-		c.errorAt(at, "width %s is above %d, the widest that is built", clip(field), maxWidth)
+	case width < least:
+		c.errorAt(at, "width %s leaves the first group without a channel; the least is %v", clip(field), least)
+	case width > most:
+		c.errorAt(at, "width %s is above %v, the widest that is built", clip(field), most)
 	default:
 		return width
 	}
@@ -131,9 +146,12 @@ func (c *checker) literalWidth(field string, at span) float64 {
 func (c *checker) literalBlock(field string, at span) []int {
 	lower := strings.ToLower(field)
 	switch {
-	case lower == "bottleneck":
-		c.errorAt(at, "bottleneck networks are not built").Suggestion = supported
-		return nil
+	case "-"+lower == bottleneckSuffix:
+		if c.net.Family != ImageNet {
+			c.errorAt(at, "bottleneck networks are for data imagenet").Suggestion = supported
+			return nil
+		}
+		return []int{1, 3, 1}
 	case field == "":
 		c.errorAt(at, "the name ends in a dash").Suggestion = "a block may follow it: WRN-40-2-B(3,1,3)"
 		return nil

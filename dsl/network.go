@@ -8,17 +8,18 @@ import (
 
 // Network is what a file or a name means once every default is filled in.
 //
-// Each group g = 1, 2, 3 has Blocks blocks of len(Kernels) convolutions and
+// Group g = 1, 2, ... has Groups()[g-1] blocks of len(Kernels) convolutions and
 // Widths()[g] channels. A block has a 1x1 projection where its input and output
-// channels differ, and only there.
+// differ in channels or size, and only there.
 type Network struct {
-	Name    string       // canonical literal: "WRN-16-8", "WRN-40-2-B(3,1,3)", "WRN-40-1.5"
+	Family  Family
+	Name    string       // canonical literal: "WRN-16-8", "WRN-40-2-B(3,1,3)", "WRN-50-2-bottleneck"
 	File    string       // name of the text, or "<name>" for a literal from the command line
 	Pos     diag.Pos     // of the literal
 	Depth   int          // n of WRN-n-k, as the name states it; see Convs
 	Width   float64      // k of WRN-n-k, the widening factor
-	Kernels []int        // B(M): the kernel sizes of a block, each 1 or 3; by default {3, 3}
-	Blocks  int          // N, blocks a group
+	Kernels []int        // B(M): the kernel sizes of a block, each 1 or 3; by default {3, 3}, of a bottleneck {1, 3, 1}
+	Blocks  int          // N, blocks a group; 0 where groups differ, see Groups
 	Convs   int          // true number of convolutions: stem, blocks and projections, without the classifier
 	Stride  StrideChoice // which convolution of a group's first block strides
 	Dropout float64      // probability of dropping, 0 <= p < 1
@@ -75,7 +76,7 @@ func (n Normalize) String() string {
 
 // Data is the data set and what is done to its pictures.
 type Data struct {
-	Name      string // digits, cifar10, cifar100 or svhn; "" where the text names none
+	Name      string // one of DataSets; "" where the text names none
 	Path      string // folder; "" where the text names none
 	Normalize Normalize
 	Flip      bool   // mirror each training picture with probability 1/2
@@ -83,18 +84,31 @@ type Data struct {
 	CropMode  string // what the border holds, "reflect" or "zero"; "" without a crop
 }
 
-// Widths returns the channels of the stem and of the three groups: 16, int(16k),
-// int(32k), int(64k). A fractional k truncates as in the authors' PyTorch port.
-func (n *Network) Widths() [4]int {
+// Widths returns the channels of the stem and of each group: 16, int(16k),
+// int(32k), int(64k); of the ImageNet family 64, then int(64k) to int(512k), or
+// 256 to 2048 whatever k with bottlenecks. A fractional k truncates as in the
+// authors' PyTorch port.
+func (n *Network) Widths() []int {
+	if n.Family == ImageNet {
+		return imageNetWidths(n.Width, n.Bottleneck())
+	}
 	return widths(n.Width)
 }
 
-func widths(k float64) [4]int {
-	return [4]int{16, int(16 * k), int(32 * k), int(64 * k)}
+func widths(k float64) []int {
+	return []int{16, int(16 * k), int(32 * k), int(64 * k)}
+}
+
+// Groups returns the number of blocks of each group.
+func (n *Network) Groups() []int {
+	if n.Family == ImageNet {
+		return imageNetBlocks(n.Depth, n.Bottleneck())
+	}
+	return []int{n.Blocks, n.Blocks, n.Blocks}
 }
 
 // StrideConv returns the index in Kernels of the convolution that strides in the
-// first block of groups 2 and 3.
+// first block of every group but the first.
 func (n *Network) StrideConv() int {
 	if n.Stride == StrideFirst3x3 {
 		for i, k := range n.Kernels {

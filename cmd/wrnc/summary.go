@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"text/tabwriter"
 
 	"wrnc/compiler"
@@ -32,8 +33,9 @@ type summaryFacts struct {
 	Model          string `json:"model"`
 	Parameters     int    `json:"parameters"`
 	Convs          int    `json:"convs"`
-	BlocksPerGroup int    `json:"blocks_per_group"`
-	MACs           int64  `json:"macs"` // of one image, forward
+	BlocksPerGroup int    `json:"blocks_per_group,omitempty"` // where groups are alike
+	Blocks         []int  `json:"blocks,omitempty"`           // of each group, where they differ
+	MACs           int64  `json:"macs"`                       // of one image, forward
 	PeakBytesTrain int    `json:"peak_bytes_train"`
 	PeakBytesInfer int    `json:"peak_bytes_infer"`
 }
@@ -70,6 +72,11 @@ func (c *summaryCommand) Run(s *session) error {
 		MACs:           irgen.MACs(forward.Func("infer")),
 		PeakBytesTrain: training.peak(threads), PeakBytesInfer: inferring.peak(threads),
 	}
+	blocks := fmt.Sprint(net.Blocks)
+	if net.Blocks == 0 {
+		facts.Blocks = net.Groups()
+		blocks = strings.Trim(strings.ReplaceAll(fmt.Sprint(facts.Blocks), " ", ", "), "[]")
+	}
 	if c.JSON {
 		return s.printJSON(facts)
 	}
@@ -81,7 +88,7 @@ func (c *summaryCommand) Run(s *session) error {
 		return err
 	}
 	fmt.Fprintln(s.stdout)
-	return printTotals(s.stdout, facts, m, training, inferring, net.Train.Batch, threads)
+	return printTotals(s.stdout, facts, blocks, m, training, inferring, net.Train.Batch, threads)
 }
 
 // planMemory compiles a network and plans what training (with its evaluation)
@@ -113,8 +120,9 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 	return memoryOf(trainPlans), memoryOf(inferPlans), m, nil
 }
 
-// printTotals prints what the table of layers does not say.
-func printTotals(w io.Writer, facts summaryFacts, m *ir.Module, training, inferring memory, batch, threads int) error {
+// printTotals prints what the table of layers does not say; blocks are those of
+// a group, or of each.
+func printTotals(w io.Writer, facts summaryFacts, blocks string, m *ir.Module, training, inferring memory, batch, threads int) error {
 	bytes := map[ir.Role]int{}
 	for _, s := range m.States {
 		bytes[s.Role] += s.Type.Bytes()
@@ -124,7 +132,7 @@ func printTotals(w io.Writer, facts summaryFacts, m *ir.Module, training, inferr
 		fmt.Fprintf(t, "%s\t"+format+"\n", append([]any{key}, args...)...)
 	}
 	line("parameters", "%s", formatCount(int64(facts.Parameters)))
-	line("convolutions", "%d, the classifier not counted; %d blocks a group", facts.Convs, facts.BlocksPerGroup)
+	line("convolutions", "%d, the classifier not counted; %s blocks a group", facts.Convs, blocks)
 	line("MACs", "%s an image, forward", formatCount(facts.MACs))
 	line("weights", "%s, and %s of running statistics", formatBytes(bytes[ir.Param]), formatBytes(bytes[ir.Running]))
 	line("optimizer", "%s", formatBytes(bytes[ir.Velocity]))

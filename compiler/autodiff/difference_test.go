@@ -60,14 +60,24 @@ type lossOf struct {
 	number     func([]float64) float64
 }
 
-// at evaluates the loss and says on which side of zero every relu's operand was.
+// at evaluates the loss and says on which side of zero every relu's operand was,
+// and which elements of each window a maxpool found the largest.
 func (l lossOf) at(t *testing.T) (loss float64, sides []bool) {
 	t.Helper()
+	values := map[*ir.Value]*interp.Tensor{}
 	trace := func(v *ir.Value, x *interp.Tensor) {
-		if v.Node.Op == ir.ReLU {
+		values[v] = x
+		switch v.Node.Op {
+		case ir.ReLU:
 			for _, y := range x.F {
 				sides = append(sides, y > 0)
 			}
+		case ir.MaxPool:
+			picture := values[v.Node.Args[0]]
+			if s := v.Node.Args[0].State; s != nil {
+				picture = l.states[s.Name]
+			}
+			sides = append(sides, largest(&v.Node.Attrs, picture, x)...)
 		}
 	}
 	out, err := interp.Run(l.f, l.in, l.states, interp.Options{Float64: true, Trace: trace})
@@ -75,9 +85,27 @@ func (l lossOf) at(t *testing.T) (loss float64, sides []bool) {
 	return l.number(out.Returns[0].F), sides
 }
 
+// largest tells of each element of each window of a maxpool of x to y whether it
+// is the largest.
+func largest(a *ir.Attrs, x, y *interp.Tensor) []bool {
+	var sides []bool
+	d, e := x.Type.Dims, y.Type.Dims
+	for i, v := range y.F {
+		c, q, p, n := i%e[3], i/e[3]%e[2], i/e[3]/e[2]%e[1], i/e[3]/e[2]/e[1]
+		for j := range a.Kernel * a.Kernel {
+			h, w := p*a.Stride+j/a.Kernel-a.Pad, q*a.Stride+j%a.Kernel-a.Pad
+			if h >= 0 && h < d[1] && w >= 0 && w < d[2] {
+				sides = append(sides, x.F[((n*d[1]+h)*d[2]+w)*d[3]+c] == v)
+			}
+		}
+	}
+	return sides
+}
+
 // slope is the central difference of the loss when the states named move along
-// the given directions. Where a step takes a relu over its edge the function has
-// no derivative there to compare with, so a smaller one is tried.
+// the given directions. Where a step takes a relu over its edge, or a maxpool to
+// another element, the function has no derivative there to compare with, so a
+// smaller one is tried.
 func (l lossOf) slope(t *testing.T, directions map[string][]float64) float64 {
 	t.Helper()
 	at := func(by float64) (float64, []bool) {
@@ -99,7 +127,7 @@ func (l lossOf) slope(t *testing.T, directions map[string][]float64) float64 {
 			return (up - down) / (2 * h)
 		}
 	}
-	require.Fail(t, "every step crosses the edge of a relu")
+	require.Fail(t, "every step crosses the edge of a relu or of a window")
 	return 0
 }
 
@@ -118,6 +146,8 @@ var opCases = []opCase{
 	{"conv2d 1x1, stride 2", "x f32[2,5,4,3]\nw f32[5,1,1,3]", "%0 = conv2d @x, @w {pad=0, stride=2} : f32[2,3,2,5]", "f32[2,3,2,5]"},
 	{"conv2d 3x3, no pad, stride 3", "x f32[2,7,5,1]\nw f32[2,3,3,1]", "%0 = conv2d @x, @w {pad=0, stride=3} : f32[2,2,1,2]", "f32[2,2,1,2]"},
 	{"avgpool", "x f32[2,3,5,4]", "%0 = avgpool @x : f32[2,1,1,4]", "f32[2,1,1,4]"},
+	{"maxpool", "x f32[2,7,6,3]", "%0 = maxpool @x {pad=1, stride=2, kernel=3} : f32[2,4,3,3]", "f32[2,4,3,3]"},
+	{"maxpool, no overlap", "x f32[2,5,4,2]", "%0 = maxpool @x {pad=0, stride=2, kernel=2} : f32[2,2,2,2]", "f32[2,2,2,2]"},
 	{"relu", "x f32[2,3,5,4]", "%0 = relu @x : f32[2,3,5,4]", "f32[2,3,5,4]"},
 	{"add", "x f32[2,3,1,4]\ny f32[2,3,1,4]", "%0 = add @x, @y : f32[2,3,1,4]", "f32[2,3,1,4]"},
 	{"add of a value to itself", "x f32[2,3,1,4]", "%0 = add @x, @x : f32[2,3,1,4]", "f32[2,3,1,4]"},

@@ -38,31 +38,47 @@ func TestNetworkGradients(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			net := named(t, c.name)
 			net.Dropout, net.Stride, net.Input = c.dropout, c.stride, c.input
-			r := rand.New(rand.NewPCG(3, 4))
-			in := randomInputs(r, net, c.batch)
-
-			m, err := irgen.Build(net, c.batch)
-			require.NoError(t, err)
-			forward := m.Func("train")
-			withLoss(forward)
-			states := randomStates(r, m)
-			mean := func(y []float64) float64 { return y[0] / float64(c.batch) }
-
-			m, err = irgen.Build(net, c.batch)
-			require.NoError(t, err)
-			f := m.Func("train")
-			logits := f.Returns[0]
-			g := ir.NewBuilder(f).At("loss", logits.Node.Pos).Op1(ir.XentGrad, ir.Attrs{}, logits, f.Param("labels"))
-			grads, err := gradients(f, logits, g)
-			require.NoError(t, err)
-			f.Returns = nil
-			for _, g := range grads {
-				f.Returns = append(f.Returns, g.value)
-			}
-			require.NoError(t, m.Verify())
-			checkGradients(t, r, lossOf{forward, in, states, mean}, grads, run(t, f, in, states).Returns, 1)
+			checkNetwork(t, net, c.batch)
 		})
 	}
+}
+
+// The ImageNet family, with a stem that does not widen, a max pool and the
+// activation after the sum: odd pictures, and few of the thousand classes.
+func TestImageNetGradients(t *testing.T) {
+	net, err := dsl.Load("test.wrn", []byte("model WRN-18-0.0625\ndata imagenet\n"))
+	require.NoError(t, err)
+	net.Input, net.Classes = [3]int{40, 35, 3}, 5
+	checkNetwork(t, net, 2)
+}
+
+// checkNetwork holds the gradients of a batch's mean loss by every state to
+// differences.
+func checkNetwork(t *testing.T, net *dsl.Network, batch int) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(3, 4))
+	in := randomInputs(r, net, batch)
+
+	m, err := irgen.Build(net, batch)
+	require.NoError(t, err)
+	forward := m.Func("train")
+	withLoss(forward)
+	states := randomStates(r, m)
+	mean := func(y []float64) float64 { return y[0] / float64(batch) }
+
+	m, err = irgen.Build(net, batch)
+	require.NoError(t, err)
+	f := m.Func("train")
+	logits := f.Returns[0]
+	g := ir.NewBuilder(f).At("loss", logits.Node.Pos).Op1(ir.XentGrad, ir.Attrs{}, logits, f.Param("labels"))
+	grads, err := gradients(f, logits, g)
+	require.NoError(t, err)
+	f.Returns = nil
+	for _, g := range grads {
+		f.Returns = append(f.Returns, g.value)
+	}
+	require.NoError(t, m.Verify())
+	checkGradients(t, r, lossOf{forward, in, states, mean}, grads, run(t, f, in, states).Returns, 1)
 }
 
 // withLoss makes f return the loss of the logits that it returns.

@@ -11,6 +11,7 @@ type vjp func(b *ir.Builder, n *ir.Node, g *ir.Value, wanted func(operand int) b
 var vjps = map[ir.Op]vjp{
 	ir.Conv2D:     conv2D,
 	ir.AvgPool:    avgPool,
+	ir.MaxPool:    maxPool,
 	ir.ReLU:       relu,
 	ir.Add:        add,
 	ir.AddChannel: addChannel,
@@ -27,6 +28,7 @@ var noGradient = map[ir.Op]string{
 	ir.Conv2DDgrad:   secondOrder,
 	ir.Conv2DWgrad:   secondOrder,
 	ir.AvgPoolGrad:   secondOrder,
+	ir.MaxPoolGrad:   secondOrder,
 	ir.ReLUGrad:      secondOrder,
 	ir.BatchNormGrad: secondOrder,
 	ir.ChannelSum:    secondOrder,
@@ -73,6 +75,11 @@ func conv2D(b *ir.Builder, n *ir.Node, g *ir.Value, wanted func(int) bool) []*ir
 func avgPool(b *ir.Builder, n *ir.Node, g *ir.Value, _ func(int) bool) []*ir.Value {
 	x := n.Args[0].Type
 	return []*ir.Value{b.Op1(ir.AvgPoolGrad, ir.Attrs{Height: x.Dims[1], Width: x.Dims[2]}, g)}
+}
+
+// A window's largest element alone moves its maximum.
+func maxPool(b *ir.Builder, n *ir.Node, g *ir.Value, _ func(int) bool) []*ir.Value {
+	return []*ir.Value{b.Op1(ir.MaxPoolGrad, n.Attrs, g, n.Args[0])}
 }
 
 // relu_grad reads relu's operand. The result would do as well, but fusion can

@@ -9,9 +9,9 @@ import (
 // Attrs are the compile-time constants of a node. Which of them an op has is a
 // column of the op table; all others are zero.
 type Attrs struct {
-	Pad      int     // convolution: rows and columns of zeros around the picture
-	Stride   int     // convolution: step between outputs, both directions
-	Kernel   int     // conv2d_wgrad: R = S of the filter
+	Pad      int     // convolution: rows and columns of zeros around the picture; maxpool: of nothing
+	Stride   int     // convolution, maxpool: step between outputs, both directions
+	Kernel   int     // conv2d_wgrad: R = S of the filter; maxpool: rows and columns of a window
 	Height   int     // conv2d_dgrad, avgpool_grad: rows of the result
 	Width    int     // conv2d_dgrad, avgpool_grad: columns of the result
 	Count    int     // batch norm: elements a channel has at the module's batch; 1 for running statistics

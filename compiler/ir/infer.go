@@ -85,6 +85,39 @@ func checkConv(x, w Type, a Attrs) (p, q int, err error) {
 	return p, q, nil
 }
 
+// checkWindow returns the type of maxpool's result. With pad below kernel every
+// window has a pixel of the picture in it.
+func checkWindow(x Type, a Attrs) (Type, error) {
+	if err := picture(x); err != nil {
+		return Type{}, err
+	}
+	if a.Stride < 1 || a.Pad < 0 || a.Pad >= a.Kernel {
+		return Type{}, fmt.Errorf("expected stride >= 1 and 0 <= pad < kernel, found stride %d, pad %d, kernel %d", a.Stride, a.Pad, a.Kernel)
+	}
+	if min(x.Dims[1], x.Dims[2])+2*a.Pad < a.Kernel {
+		return Type{}, fmt.Errorf("picture %v with pad %d is smaller than the window of %d", x, a.Pad, a.Kernel)
+	}
+	p, q := ConvOut(x.Dims[1], a.Kernel, a.Pad, a.Stride), ConvOut(x.Dims[2], a.Kernel, a.Pad, a.Stride)
+	return T(F32, x.Dims[0], p, q, x.Dims[3]), nil
+}
+
+func inferMaxPool(n *Node) ([]Type, error) {
+	y, err := checkWindow(n.Args[0].Type, n.Attrs)
+	return []Type{y}, err
+}
+
+func inferMaxPoolGrad(n *Node) ([]Type, error) {
+	g, x := n.Args[0].Type, n.Args[1].Type
+	y, err := checkWindow(x, n.Attrs)
+	if err != nil {
+		return nil, err
+	}
+	if !g.DType.IsFloat() || !g.SameDims(y) {
+		return nil, fmt.Errorf("expected a gradient %v, found %v", y, g)
+	}
+	return []Type{x.With(F32)}, nil
+}
+
 func inferConv2D(n *Node) ([]Type, error) {
 	x, w := n.Args[0].Type, n.Args[1].Type
 	p, q, err := checkConv(x, w, n.Attrs)

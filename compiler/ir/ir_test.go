@@ -51,7 +51,10 @@ func everyOp() *ir.Module {
 	b.At("", at())
 	db := b.Op1(ir.ChannelSum, ir.Attrs{}, g)
 	g = b.Op1(ir.AvgPoolGrad, ir.Attrs{Height: 4, Width: 3}, g)
-	g = b.Op1(ir.ReLUGrad, ir.Attrs{}, g, bn[0])
+	window := ir.Attrs{Pad: 1, Stride: 2, Kernel: 3}
+	m1 := b.At("maxpool", at()).Op1(ir.MaxPool, window, bn[0])
+	b.Op1(ir.MaxPoolGrad, window, m1, bn[0])
+	g = b.At("", at()).Op1(ir.ReLUGrad, ir.Attrs{}, g, bn[0])
 	b.Op(ir.BatchNormGrad, ir.Attrs{Eps: 1e-5}, g, y, st(gamma))
 	s := b.Op1(ir.BNStats, ir.Attrs{}, y)
 	q := b.Op1(ir.BNGradStats, ir.Attrs{}, g, y, s)

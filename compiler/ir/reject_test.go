@@ -85,6 +85,12 @@ func TestReject(t *testing.T) {
 		{"count 0", "%0 = bn_fold @run, @b, @b {eps=0, count=0} : f32[2,3]\nreturn %0", `bn_fold: expected count >= 1, found 0`},
 		{"running statistics of one", "%0 = bn_running @run, @run {momentum=0.1, count=1} : f32[2,3]\nreturn %0", `bn_running: expected count >= 2 (an unbiased variance needs two elements), found 1`},
 		{"running statistics of a vector", "%0 = bn_running @b, @b {momentum=0.1, count=2} : f32[3]\nreturn %0", `bn_running: expected a channel vector f32[2,3], found f32[3]`},
+		{"window and pad", "%0 = maxpool %x {pad=2, stride=2, kernel=2} : f32[2,4,4,3]\nreturn %0", `maxpool: expected stride >= 1 and 0 <= pad < kernel, found stride 2, pad 2, kernel 2`},
+		{"window without a step", "%0 = maxpool %x {pad=1, stride=0, kernel=3} : f32[2,4,4,3]\nreturn %0", `found stride 0, pad 1, kernel 3`},
+		{"window larger than the picture", "%0 = maxpool %x {pad=1, stride=1, kernel=8} : f32[2,1,1,3]\nreturn %0", `maxpool: picture f32[2,5,5,3] with pad 1 is smaller than the window of 8`},
+		{"maxpool of a vector", "%0 = maxpool @b {pad=0, stride=1, kernel=1} : f32[3]\nreturn %0", `maxpool: expected an activation [N,H,W,C], found f32[3]`},
+		{"gradient of another window", "%0 = maxpool_grad %x, %x {pad=1, stride=2, kernel=3} : f32[2,5,5,3]\nreturn %0", `maxpool_grad: expected a gradient f32[2,3,3,3], found f32[2,5,5,3]`},
+		{"mask as gradient", "%0 = maxpool_grad %m, %x {pad=1, stride=1, kernel=3} : f32[2,5,5,3]\nreturn %0", `maxpool_grad: expected a gradient f32[2,5,5,3], found u1[2,5,5,3]`},
 		{"convert to a mask", "%0 = convert %x {to=u1} : u1[2,5,5,3]\nreturn %0", `convert: convert is between float types, found f32 to u1`},
 
 		// Fusions.

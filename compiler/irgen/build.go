@@ -1,9 +1,9 @@
 // Package irgen writes the forward functions of a Wide Residual Network. It is
 // the only package that knows what a WRN block is; below it there are ops.
 //
-// A network is a 3x3 stem of 16 channels, three groups of blocks, and a final
-// batch norm, ReLU, average pool and linear layer. A block of two convolutions,
-// the first of group 2, with dropout, is in training:
+// A network for 32x32 pictures is a 3x3 stem of 16 channels, three groups of
+// blocks, and a final batch norm, ReLU, average pool and linear layer. A block of
+// two convolutions, the first of group 2, with dropout, is in training:
 //
 //	%1, %2 = batch_norm %0, @g2.b0.bn0.gamma, @g2.b0.bn0.beta, @g2.b0.bn0.run
 //	%3 = relu %1                                     #g2.b0.relu0
@@ -19,10 +19,25 @@
 // The projection stands before the branch, so that the reverse sweep meets the
 // branch's gradient first; both sums, forward and backward, begin with the
 // branch. A block that keeps its width adds its raw input, %0, instead.
+//
+// A network for ImageNet has the order of operations of the first ResNets: a 7x7
+// stem with batch norm, ReLU and a max pool, four groups of blocks that end in
+// the sum and a ReLU, and average pool and linear layer. The first block of group 2 of a basic one, in training:
+//
+//	%1 = conv2d %0, @g2.b0.proj.w {stride=2}         #g2.b0.proj
+//	%2, %3 = batch_norm %1, ...                      #g2.b0.projbn
+//	%4 = conv2d %0, @g2.b0.conv1.w {pad=1, stride=2} #g2.b0.conv1
+//	%5, %6 = batch_norm %4, ...                      #g2.b0.bn1
+//	%7 = relu %5                                     #g2.b0.relu1
+//	%8 = conv2d %7, @g2.b0.conv2.w {pad=1}           #g2.b0.conv2
+//	%9, %10 = batch_norm %8, ...                     #g2.b0.bn2
+//	%11 = add %9, %2                                 #g2.b0.add
+//	%12 = relu %11                                   #g2.b0.relu
 package irgen
 
 import (
 	"fmt"
+	"slices"
 
 	"wrnc/compiler/ir"
 	"wrnc/dsl"
@@ -87,11 +102,13 @@ func check(net *dsl.Network, batch int) diag.List {
 	}
 	for g, width := range widths {
 		if width < 1 {
-			fault(net.WidthPos, "width %v leaves group %d without a channel; the least is 0.0625", net.Width, g)
+			fault(net.WidthPos, "width %v leaves group %d without a channel", net.Width, g)
 			break
 		}
 	}
-	if net.Blocks < 1 || len(net.Kernels) < 1 {
+	if net.Family == dsl.ImageNet {
+		checkImageNet(net, fault)
+	} else if net.Blocks < 1 || len(net.Kernels) < 1 {
 		fault(net.DepthPos, "a group has at least one block of at least one convolution, found %d of %d", net.Blocks, len(net.Kernels))
 	}
 	if net.Classes < 1 {
@@ -104,19 +121,38 @@ func check(net *dsl.Network, batch int) diag.List {
 		return errs
 	}
 
-	// One channel's elements of the widest and of the smallest activation.
-	h, w := net.Input[0], net.Input[1]
-	wide := max(widths[0], widths[1], widths[2], widths[3], net.Input[2], net.Classes)
-	if h > maxElems/w || batch > maxElems/(h*w) || wide > maxElems/(h*w*batch) {
-		return append(errs, diag.Diagnostic{Pos: net.TrainPos, Suggestion: "take a smaller batch",
-			Message: fmt.Sprintf("a batch of %d pictures of %dx%d and %d channels is more than 2^40 numbers", batch, h, w, wide)})
+	for _, a := range largestActivations(net) {
+		h, w, c := a[0], a[1], a[2]
+		if h > maxElems/w || batch > maxElems/(h*w) || c > maxElems/(h*w*batch) {
+			return append(errs, diag.Diagnostic{Pos: net.TrainPos, Suggestion: "take a smaller batch",
+				Message: fmt.Sprintf("a batch of %d pictures of %dx%d and %d channels is more than 2^40 numbers", batch, h, w, c)})
+		}
 	}
-	for g := 1; g < len(widths); g++ {
-		h, w = ir.ConvOut(h, 1, 0, groupStride(g)), ir.ConvOut(w, 1, 0, groupStride(g))
-	}
-	if batch*h*w == 1 {
+	groups := len(widths) - 1
+	if batch*lastSide(net, net.Input[0])*lastSide(net, net.Input[1]) == 1 {
 		return append(errs, diag.Diagnostic{Pos: net.TrainPos, Suggestion: "take a larger batch or larger pictures",
-			Message: fmt.Sprintf("batch norm cannot train on one number a channel: group 3 of one %dx%d picture is 1x1", net.Input[0], net.Input[1])})
+			Message: fmt.Sprintf("batch norm cannot train on one number a channel: group %d of one %dx%d picture is 1x1", groups, net.Input[0], net.Input[1])})
 	}
 	return nil
+}
+
+// largestActivations bounds the sizes and channels of everything between layers.
+func largestActivations(net *dsl.Network) [][3]int {
+	h, w := net.Input[0], net.Input[1]
+	if net.Family == dsl.ImageNet {
+		return largestOfImageNet(net, h, w)
+	}
+	return [][3]int{{h, w, max(slices.Max(net.Widths()), net.Input[2], net.Classes)}}
+}
+
+// lastSide is the height of the last group's pictures for images of height n,
+// and the same for the width.
+func lastSide(net *dsl.Network, n int) int {
+	if net.Family == dsl.ImageNet {
+		n = poolSide(stemSide(n))
+	}
+	for g := range net.Groups() {
+		n = ir.ConvOut(n, 1, 0, groupStride(g+1))
+	}
+	return n
 }

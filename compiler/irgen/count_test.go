@@ -74,6 +74,8 @@ type paper struct {
 	Table3 struct{ Rows []table3Row }
 	Table4 struct{ Rows []wrnRow }
 	Table6 struct{ Rows []wrnRow }
+	Table7 struct{ Rows []imageNetRow }
+	Table8 struct{ Rows []imageNetRow }
 }
 
 type table2Row struct {
@@ -96,6 +98,12 @@ type wrnRow struct {
 	K         float64
 	Params10  int `json:"params10"`
 	Params100 int `json:"params100"`
+}
+
+type imageNetRow struct {
+	Net    string
+	Width  float64
+	Params int `json:"params_exact"`
 }
 
 func readPaper(t *testing.T) paper {

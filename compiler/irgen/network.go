@@ -4,9 +4,10 @@ import (
 	"fmt"
 
 	"wrnc/compiler/ir"
+	"wrnc/dsl"
 )
 
-// groupStride is the stride of the first block of group 1, 2 or 3 (paper, Table 1).
+// groupStride is the stride of the first block of group 1, 2, ... (paper, Table 1).
 func groupStride(group int) int {
 	if group > 1 {
 		return 2
@@ -14,8 +15,20 @@ func groupStride(group int) int {
 	return 1
 }
 
-// network writes the whole forward pass, images to logits (paper, Table 1).
+// network writes the whole forward pass, images to logits.
 func (w *writer) network(images *ir.Value) *ir.Value {
+	x := images
+	if w.net.Family == dsl.ImageNet {
+		x = w.imageNet(x)
+	} else {
+		x = w.cifar(x)
+	}
+	x = w.at("pool", w.net.Pos).Op1(ir.AvgPool, ir.Attrs{}, x)
+	return w.linear("fc", x)
+}
+
+// cifar writes stem and blocks of a network for 32x32 pictures (paper, Table 1).
+func (w *writer) cifar(images *ir.Value) *ir.Value {
 	widths := w.net.Widths()
 	x := w.conv("conv0", w.net.Pos, images, 3, 1, widths[0])
 	for g := 1; g < len(widths); g++ {
@@ -27,10 +40,7 @@ func (w *writer) network(images *ir.Value) *ir.Value {
 			x = w.block(fmt.Sprintf("g%d.b%d", g, i), x, widths[g], stride)
 		}
 	}
-	x = w.batchNorm("bn", x)
-	x = w.relu("relu", x)
-	x = w.at("pool", w.net.Pos).Op1(ir.AvgPool, ir.Attrs{}, x)
-	return w.linear("fc", x)
+	return w.relu("relu", w.batchNorm("bn", x))
 }
 
 // block writes a pre-activation block: before each convolution a batch norm and

@@ -76,10 +76,14 @@ func (w *writer) conv(layer string, pos diag.Pos, x *ir.Value, kernel, stride, c
 func kaiming(fanIn int) ir.Init { return ir.Init{Kind: ir.Normal, A: math.Sqrt(2 / float64(fanIn))} }
 
 // batchNorm writes a batch norm. Gamma starts uniform in [0,1), torch's default
-// of the time, not 1.
+// of the time, not 1; but at 1 for ImageNet, as in fb.resnet.torch.
 func (w *writer) batchNorm(layer string, x *ir.Value) *ir.Value {
 	c, pos := x.Type.Channels(), w.net.Pos
-	gamma := w.state(layer+".gamma", pos, ir.Param, ir.Init{Kind: ir.Uniform, A: 0, B: 1}, c)
+	start := ir.Init{Kind: ir.Uniform, A: 0, B: 1}
+	if w.net.Family == dsl.ImageNet {
+		start = ir.Init{Kind: ir.Constant, A: 1}
+	}
+	gamma := w.state(layer+".gamma", pos, ir.Param, start, c)
 	beta := w.state(layer+".beta", pos, ir.Param, ir.Init{Kind: ir.Constant, A: 0}, c)
 	run := w.state(layer+".run", pos, ir.Running, ir.Init{Kind: ir.Rows, A: 0, B: 1}, 2, c)
 	b := w.at(layer, pos)

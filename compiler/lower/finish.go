@@ -50,19 +50,3 @@ func (r *region) finishKernel() error {
 	}
 	return nil
 }
-
-// opaque lowers a region of one Opaque op.
-func (r *region) opaque(m *ir.Node) error {
-	kinds := map[ir.Op]plan.Kind{ir.Xent: plan.Xent, ir.XentGrad: plan.XentGrad}
-	kind, ok := kinds[m.Op]
-	if !ok {
-		return fmt.Errorf("no kernel for %s", m.Op)
-	}
-	k := r.kernel("", kind)
-	k.Grid = r.grid(m.Args[0])
-	for _, a := range m.Args {
-		arg(k, r.bufs[a], plan.Read)
-	}
-	arg(k, r.yield[m.Result()], plan.Write)
-	return nil
-}

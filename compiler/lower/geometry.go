@@ -26,12 +26,18 @@ func (r *region) grid(v *ir.Value) plan.Grid {
 	d := v.Type.Dims
 	switch {
 	case len(d) == 4 && r.batched[v]:
-		return plan.Grid{Samples: d[0], Batched: true, Rows: d[1], Px: d[2], C: d[3],
-			RowsPerUnit: min(d[1], max(1, mapUnit/(d[2]*d[3])))}
+		return pictures(v.Type, true)
 	case len(d) == 4:
 		return plan.Grid{Samples: 1, Rows: d[0], Px: d[1] * d[2], C: d[3], RowsPerUnit: max(1, min(d[0], mapUnit/(d[1]*d[2]*d[3])))}
 	}
 	return flat(v.Type.Elems())
+}
+
+// pictures is the grid of activations [N,H,W,C]: a sample is one picture.
+func pictures(t ir.Type, batched bool) plan.Grid {
+	d := t.Dims
+	return plan.Grid{Samples: d[0], Batched: batched, Rows: d[1], Px: d[2], C: d[3],
+		RowsPerUnit: min(d[1], max(1, mapUnit/(d[2]*d[3])))}
 }
 
 // convShape is the geometry of the convolution between picture or gradient x,

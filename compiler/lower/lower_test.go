@@ -96,6 +96,22 @@ func main(%x : f32[` + n + `,12,12,4]) {
 	}
 }
 
+// An op that would read and compare one value with itself is refused by name.
+func TestOneOperandTwice(t *testing.T) {
+	m, err := ir.Parse("test.ir", `module "test" {batch=2}
+func main(%x : f32[2,6,5,4]) {
+  %1 = fusion @back {kind=opaque} (%x) {
+    %0 = maxpool_grad %x, %x {pad=1, stride=1, kernel=3} : f32[2,6,5,4] #pool
+    yield %0
+  } : f32[2,6,5,4]
+  return %1
+}
+`)
+	require.NoError(t, err)
+	_, err = lower.Plan(m.Func("main"), arch)
+	require.EqualError(t, err, "main, fusion @back: maxpool_grad: operands 0 and 1 are one value; this target takes two")
+}
+
 // TestArenaReuse requires memory of values that are dead to be used again.
 func TestArenaReuse(t *testing.T) {
 	text := `module "test" {batch=2}

@@ -130,6 +130,13 @@ func (c ConvShape) MaxTileRows(rows int) int {
 	return (rows-1)/c.Stride + 2 + 2*c.Border()
 }
 
+// Window returns the rows [lo, hi) of a picture of n rows that row p of a
+// maxpool's result sees; columns behave alike.
+func (c ConvShape) Window(p, n int) (lo, hi int) {
+	first := p*c.Stride - c.Pad
+	return max(0, first), min(n, first+c.R)
+}
+
 // PackedElems is the size of the packed weight: [block of Chans results][block
 // of CBlock inputs][R*R taps][inputs][Chans].
 func (c ConvShape) PackedElems() int { return c.OutPadded() * c.R * c.R * c.In() }

@@ -93,7 +93,8 @@ type Kind uint8
 // multiplies and drains; it serves fprop and dgrad. Wgrad writes one partial
 // weight gradient a split, Sum adds them in order and drains. Map drains rows
 // that come from memory alone. Pool averages each picture. Finish merges the
-// partials of Reduces and runs Channel ops. Xent and XentGrad are the loss.
+// partials of Reduces and runs Channel ops. Xent and XentGrad are the loss,
+// MaxPool and MaxPoolGrad the op of that name and its gradient.
 const (
 	Pack Kind = iota + 1
 	Conv
@@ -104,9 +105,12 @@ const (
 	Finish
 	Xent
 	XentGrad
+	MaxPool
+	MaxPoolGrad
 )
 
-var kindNames = [...]string{Pack: "pack", Conv: "conv", Wgrad: "wgrad", Sum: "sum", Map: "map", Pool: "pool", Finish: "finish", Xent: "xent", XentGrad: "xent_grad"}
+var kindNames = [...]string{Pack: "pack", Conv: "conv", Wgrad: "wgrad", Sum: "sum", Map: "map", Pool: "pool", Finish: "finish", Xent: "xent", XentGrad: "xent_grad",
+	MaxPool: "maxpool", MaxPoolGrad: "maxpool_grad"}
 
 func (k Kind) String() string { return kindNames[k] }
 

@@ -52,12 +52,15 @@ func TestGolden(t *testing.T) {
 // TestNetworks holds the plans of whole networks to the verifier and to their
 // functions, fused and not, with and without dropout.
 func TestNetworks(t *testing.T) {
-	for _, name := range []string{"wrn-10-1", "wrn-10-1-b13", "wrn-16-1.5", "wrn-40-2-b3"} {
+	for _, name := range []string{"wrn-10-1", "wrn-10-1-b13", "wrn-16-1.5", "wrn-40-2-b3", "wrn-18-2-imagenet", "wrn-50-2-bottleneck"} {
 		text, err := os.ReadFile(filepath.Join("../../testdata/nets", name+".wrn"))
 		require.NoError(t, err)
 		net, err := dsl.Load(name, text)
 		require.NoError(t, err)
 		for _, dropout := range []float64{0, 0.3} {
+			if net.Family == dsl.ImageNet && dropout > 0 {
+				continue // it has none
+			}
 			net.Dropout = dropout
 			for _, fuse := range []bool{true, false} {
 				r, err := compiler.Compile(net, compiler.Options{Batch: 5, Fuse: fuse})

@@ -61,11 +61,14 @@ var shapes = [...]struct {
 	Finish:   {finish: true},
 	Xent:     {args: 3, grid: true},
 	XentGrad: {args: 3, grid: true},
+
+	MaxPool:     {args: 2, grid: true, conv: true},
+	MaxPoolGrad: {args: 3, grid: true, conv: true},
 }
 
 func (v *kernelVerifier) verify() error {
 	k := v.k
-	if k.Kind < Pack || k.Kind > XentGrad {
+	if k.Kind < Pack || k.Kind > MaxPoolGrad {
 		return fmt.Errorf("is of no kind")
 	}
 	shape := shapes[k.Kind]
@@ -158,8 +161,29 @@ func (v *kernelVerifier) verifyKind() error {
 		v.read(1, true)
 		v.write(2)
 		return v.infer(map[Kind]ir.Op{Xent: ir.Xent, XentGrad: ir.XentGrad}[k.Kind], ir.Attrs{}, []int{0, 1}, []int{2})
+	case MaxPool, MaxPoolGrad:
+		return v.verifyMaxPool()
 	}
 	return nil
+}
+
+// verifyMaxPool checks the arguments of a maxpool (the picture, its result) or
+// of its gradient (the result's gradient, the picture, its gradient).
+func (v *kernelVerifier) verifyMaxPool() error {
+	op, src, dst, picture := ir.MaxPool, []int{0}, []int{1}, 0
+	if v.k.Kind == MaxPoolGrad {
+		op, src, dst, picture = ir.MaxPoolGrad, []int{0, 1}, []int{2}, 1
+	}
+	for _, a := range src {
+		v.read(a, true)
+	}
+	v.write(dst[0])
+	c := v.k.Conv
+	b := v.buffer(picture)
+	if want := ir.T(ir.F32, v.k.Grid.Samples, c.H, c.W, c.C); !b.Type.Equal(want) {
+		return fmt.Errorf("buffer %s is %v, expected %v", b.Name, b.Type, want)
+	}
+	return v.infer(op, ir.Attrs{Pad: c.Pad, Stride: c.Stride, Kernel: c.R}, src, dst)
 }
 
 // infer checks arguments against the shape rule of an op.

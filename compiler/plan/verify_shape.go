@@ -54,6 +54,9 @@ func (v *kernelVerifier) verifyConv() error {
 		}
 		return v.verifyDomain(1, 1, c.C)
 	}
+	if k.Kind == MaxPool || k.Kind == MaxPoolGrad {
+		return v.verifyWindow()
+	}
 	switch {
 	case min(c.H, c.W, c.C, c.P, c.Q, c.K) < 1 || max(c.H, c.W, c.P, c.Q) > maxPixels || max(c.C, c.K) > maxCount:
 		return fmt.Errorf("convolution: the sizes %s are out of bounds", c.text())
@@ -99,6 +102,26 @@ func (v *kernelVerifier) verifyConv() error {
 		return v.verifyDomain(c.K, c.R*c.R, c.C)
 	}
 	return nil
+}
+
+// verifyWindow checks the geometry of a maxpool or its gradient: a picture
+// [H,W,C], a window of R rows and columns, and the result [P,Q,C].
+func (v *kernelVerifier) verifyWindow() error {
+	c := v.k.Conv
+	switch {
+	case min(c.H, c.W, c.C, c.P, c.Q) < 1 || max(c.H, c.W, c.P, c.Q) > maxPixels || c.C > maxCount:
+		return fmt.Errorf("maxpool: the sizes %s are out of bounds", c.text())
+	case min(c.R, c.Stride) < 1 || max(c.R, c.Stride) > maxFilter || c.Pad < 0 || c.Pad >= c.R:
+		return fmt.Errorf("maxpool: window %d, pad %d or stride %d is out of bounds", c.R, c.Pad, c.Stride)
+	case c.P != ir.ConvOut(c.H, c.R, c.Pad, c.Stride) || c.Q != ir.ConvOut(c.W, c.R, c.Pad, c.Stride):
+		return fmt.Errorf("maxpool: %dx%d with window %d, pad %d, stride %d does not give %dx%d", c.H, c.W, c.R, c.Pad, c.Stride, c.P, c.Q)
+	case c != (ConvShape{H: c.H, W: c.W, C: c.C, P: c.P, Q: c.Q, R: c.R, Pad: c.Pad, Stride: c.Stride}):
+		return fmt.Errorf("maxpool has a window and no filter")
+	}
+	if v.k.Kind == MaxPool {
+		return v.verifyDomain(c.P, c.Q, c.C)
+	}
+	return v.verifyDomain(c.H, c.W, c.C)
 }
 
 // verifyDomain compares the kernel's grid with what its geometry says.

@@ -116,6 +116,10 @@ func (f *function) kernel(k *plan.Kernel) (runner, error) {
 		return &xentKernel{b}, nil
 	case plan.XentGrad:
 		return &xentGradKernel{b}, nil
+	case plan.MaxPool:
+		return &maxPoolKernel{b}, nil
+	case plan.MaxPoolGrad:
+		return &maxPoolGradKernel{b}, nil
 	}
 	return nil, fmt.Errorf("unknown kind %d", k.Kind)
 }

@@ -23,13 +23,17 @@ func small(t *testing.T, name, keys string, side, batch int, fuse bool) *ir.Modu
 	net, err := dsl.Load("test.wrn", []byte("model "+name+" "+keys))
 	require.NoError(t, err)
 	net.Input = [3]int{side, side, 3}
+	if net.Family == dsl.ImageNet {
+		net.Input[1], net.Classes = side+4, 7 // width, and few of the thousand classes
+	}
 	c, err := compiler.Compile(net, compiler.Options{Batch: batch, Precision: ir.F32, Fuse: fuse, Verify: true})
 	require.NoError(t, err)
 	return c.Module
 }
 
 // networks are the shapes of the language: stride, projection, dropout, blocks
-// of one to four convolutions, 1x1 filters, fractional width, odd pictures.
+// of one to four convolutions, 1x1 filters, fractional width, odd pictures, and
+// the ImageNet family (wide enough for batch norm to be well conditioned).
 var networks = []struct {
 	name, keys string
 	side       int
@@ -41,6 +45,7 @@ var networks = []struct {
 	{"WRN-10-1.5-B(1,3)", "{ stride first3x3 }", 7},
 	{"WRN-13-1-B(3,3,3)", "", 6},
 	{"WRN-10-1-B(3,1,3)", "; dropout 0.2", 8},
+	{"WRN-18-0.25", "; data imagenet", 35}, // no ReLU reads a number so near 0 that rounding decides
 }
 
 // TestNetworks runs every function of small networks, fused and not, on every

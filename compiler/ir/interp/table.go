@@ -18,6 +18,8 @@ func meanings() map[ir.Op]meaning {
 		ir.Conv2DWgrad: conv2DWgrad,
 		ir.AvgPool:     avgPool,
 		ir.AvgPoolGrad: avgPoolGrad,
+		ir.MaxPool:     maxPool,
+		ir.MaxPoolGrad: maxPoolGrad,
 
 		ir.ReLU:        elementwise(relu),
 		ir.ReLUGrad:    elementwise(reluGrad),
