@@ -25,7 +25,7 @@ func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, er
 		if err != nil {
 			return nil, err
 		}
-		if err := p.Verify(); err != nil {
+		if err := p.VerifyAgainst(f); err != nil {
 			return nil, faultError{fmt.Sprintf("the plan of %s breaks a rule: %v", name, err)}
 		}
 		plans = append(plans, p)

@@ -1,6 +1,9 @@
 package ir
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Shape rules, one for each row of the op table. A rule may rely on the number
 // of arguments; it must check everything else, since IR text can come from
@@ -275,7 +278,7 @@ func manyElements(x Type) error {
 
 func inferBatchNormGrad(n *Node) ([]Type, error) {
 	g, x := n.Args[0].Type, n.Args[1].Type
-	if err := picture(x); err != nil {
+	if err := errors.Join(picture(g), picture(x)); err != nil {
 		return nil, err
 	}
 	if !g.SameDims(x) {
@@ -294,6 +297,9 @@ func inferBNStats(n *Node) ([]Type, error) {
 
 func inferBNGradStats(n *Node) ([]Type, error) {
 	g, x := n.Args[0].Type, n.Args[1].Type
+	if err := errors.Join(picture(g), picture(x)); err != nil {
+		return nil, err
+	}
 	if !g.SameDims(x) {
 		return nil, fmt.Errorf("operands differ in shape: %v and %v", g, x)
 	}

@@ -26,7 +26,9 @@ import (
 func Plan(f *ir.Func, arch plan.Arch) (*plan.Plan, error) {
 	l := &lowering{f: f, arch: arch, bufs: map[*ir.Value]int{}, batched: batchedValues(f), index: map[*ir.Node]int{}}
 	l.p = &plan.Plan{Net: f.Module.Name, Func: f.Name, Arch: arch, Batch: f.Module.Batch}
-	l.leaves()
+	if err := l.leaves(); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
+	}
 	for i, n := range f.Nodes {
 		if n.Op != ir.Fusion {
 			return nil, fmt.Errorf("%s: %s (%s) is in no fusion", f.Name, n.Op, n.Layer)
@@ -95,8 +97,8 @@ func batchedValues(f *ir.Func) map[*ir.Value]bool {
 
 // leaves makes the buffers of all state of the module, one slab a role in
 // declaration order, so that addresses agree among a module's functions; and
-// of the function's parameters.
-func (l *lowering) leaves() {
+// of the function's parameters: activations, labels and scalars.
+func (l *lowering) leaves() error {
 	offset := 0
 	for role := ir.Param; role <= ir.Running; role++ {
 		for _, s := range l.f.Module.States {
@@ -111,9 +113,14 @@ func (l *lowering) leaves() {
 	}
 	l.p.State = offset
 	for _, v := range l.f.Params {
+		t := v.Type
+		if !(t.DType == ir.F32 && (t.Rank() == 4 || t.Rank() == 0) || t.DType == ir.S32 && t.Rank() == 1 || t.DType == ir.U64 && t.Rank() == 0) {
+			return fmt.Errorf("parameter %%%s is %v: the %s target takes f32[N,H,W,C], s32[N], and scalars f32 and u64", v.Name, t, l.arch.Target)
+		}
 		l.bufs[v] = len(l.p.Buffers)
 		l.p.Buffers = append(l.p.Buffers, plan.Buffer{Name: v.Name, Space: plan.Input, Type: v.Type, Batched: l.batched[v], Bytes: v.Type.Bytes()})
 	}
+	return nil
 }
 
 func align(n int) int { return (n + plan.Align - 1) / plan.Align * plan.Align }
@@ -182,16 +189,22 @@ func (l *lowering) canOverwrite(v, old *ir.Value, readers []*ir.Node) bool {
 }
 
 // lastReadBefore reports whether the region may overwrite old while it computes
-// y: y comes from a Map or Channel op (an element of the result needs no other
-// element of old), after which old is not read.
+// y. Two ways are safe. In a region of one kernel without a root, a Map reads
+// rows of old before the row of y is written. Among Channel ops, which run one
+// after another, an element of y needs no other element of old.
 func lastReadBefore(b *ir.Body, y, old *ir.Value) bool {
-	if c := y.Node.Op.Class(); c != ir.Map && c != ir.Channel {
+	class := y.Node.Op.Class()
+	if class != ir.Channel && (class != ir.Map || b.Root() != nil) {
 		return false
 	}
 	written := false
 	for _, n := range b.Nodes {
-		for _, a := range n.Args {
-			if a == old && (written || n.Op.Class() != y.Node.Op.Class()) {
+		for i, a := range n.Args {
+			if a != old {
+				continue
+			}
+			rowwise := class == ir.Channel || n.Op.Info().Args[i] == ir.Act
+			if written || n.Op.Class() != class || !rowwise {
 				return false
 			}
 		}

@@ -60,30 +60,6 @@ func (l *lowering) fusion(n *ir.Node) error {
 	return r.finishKernel()
 }
 
-// check refuses what the target cannot run.
-func (r *region) check() error {
-	roots := 0
-	for _, m := range r.n.Body.Nodes {
-		if m.Op.Class() == ir.Root {
-			roots++
-		}
-		for _, v := range m.Results {
-			if d := v.Type.DType; d != ir.F32 && d != ir.U1 {
-				return fmt.Errorf("the %s target computes in f32; %s yields %v: use --precision f32", r.arch.Target, m.Op, d)
-			}
-		}
-	}
-	if roots > 1 {
-		return fmt.Errorf("a region of %d roots; this target runs one", roots)
-	}
-	for _, y := range r.n.Body.Yields {
-		if y.Type.DType != ir.F32 {
-			return fmt.Errorf("a region yields a mask (%v); masks are computed where they are read", y.Type)
-		}
-	}
-	return nil
-}
-
 // kernel starts a kernel of the region.
 func (r *region) kernel(suffix string, kind plan.Kind) *plan.Kernel {
 	k := &plan.Kernel{Name: r.n.Layer + suffix, Kind: kind, Region: r.n.Layer}

@@ -287,9 +287,14 @@ func (p *planner) readsState(n *ir.Node) bool {
 // blocked says why n cannot be computed in r, or "". An operand may be a row of
 // r, for a Channel op a vector of r, or anything that does not depend on r.
 func (p *planner) blocked(n *ir.Node, r *region) string {
+	return p.blockedAfter(n, r, map[*ir.Node]bool{})
+}
+
+// blockedAfter is blocked but for the copied nodes that were seen already.
+func (p *planner) blockedAfter(n *ir.Node, r *region, seen map[*ir.Node]bool) string {
 	for i, a := range n.Args {
 		switch {
-		case a.Node == nil:
+		case a.Node == nil || seen[a.Node]:
 		case p.region[a.Node] == r:
 			row := n.Op.Info().Args[i] == ir.Act && n.Op.Class() != ir.Broadcast
 			if isRow(a) == row && (row || n.Op.Class() == ir.Channel) {
@@ -297,7 +302,8 @@ func (p *planner) blocked(n *ir.Node, r *region) string {
 			}
 			return fmt.Sprintf("%s needs the whole of %s first, which the region itself computes", n.Op, a.Node.Op)
 		case p.copied[a.Node]:
-			if why := p.blocked(a.Node, r); why != "" {
+			seen[a.Node] = true
+			if why := p.blockedAfter(a.Node, r, seen); why != "" {
 				return why
 			}
 		case p.dependsOn(a.Node, r):

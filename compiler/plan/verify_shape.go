@@ -6,11 +6,11 @@ import (
 	"wrnc/compiler/ir"
 )
 
-// Bounds on a convolution, far above any picture or filter that is trained.
+// MaxPixels and MaxFilter bound a convolution, far above any picture or filter that is trained.
 // With them every product of [Kernel.Layout] fits an int.
 const (
-	maxPixels = 1 << 13 // rows, and columns, of a picture
-	maxFilter = 1 << 6  // rows of a filter, and the stride
+	MaxPixels = 1 << 13 // rows, and columns, of a picture
+	MaxFilter = 1 << 6  // rows of a filter, and the stride
 )
 
 func (g Grid) verify(batch int) error {
@@ -46,7 +46,7 @@ func (g Grid) elems() int {
 func (v *kernelVerifier) verifyConv() error {
 	k, c := v.k, v.k.Conv
 	if k.Kind == Pool {
-		if c.H < 1 || c.W < 1 || c.C < 1 || max(c.H, c.W) > maxPixels || c.C > maxCount {
+		if c.H < 1 || c.W < 1 || c.C < 1 || max(c.H, c.W) > MaxPixels || c.C > maxCount {
 			return fmt.Errorf("the picture of %dx%d pixels of %d channels is out of bounds", c.H, c.W, c.C)
 		}
 		if c != (ConvShape{H: c.H, W: c.W, C: c.C}) {
@@ -58,9 +58,9 @@ func (v *kernelVerifier) verifyConv() error {
 		return v.verifyWindow()
 	}
 	switch {
-	case min(c.H, c.W, c.C, c.P, c.Q, c.K) < 1 || max(c.H, c.W, c.P, c.Q) > maxPixels || max(c.C, c.K) > maxCount:
+	case min(c.H, c.W, c.C, c.P, c.Q, c.K) < 1 || max(c.H, c.W, c.P, c.Q) > MaxPixels || max(c.C, c.K) > maxCount:
 		return fmt.Errorf("convolution: the sizes %s are out of bounds", c.text())
-	case min(c.R, c.Stride) < 1 || max(c.R, c.Stride) > maxFilter || c.Pad < 0 || c.Pad >= c.R:
+	case min(c.R, c.Stride) < 1 || max(c.R, c.Stride) > MaxFilter || c.Pad < 0 || c.Pad >= c.R:
 		return fmt.Errorf("convolution: filter %d, pad %d or stride %d is out of bounds", c.R, c.Pad, c.Stride)
 	case c.P != ir.ConvOut(c.H, c.R, c.Pad, c.Stride) || c.Q != ir.ConvOut(c.W, c.R, c.Pad, c.Stride):
 		return fmt.Errorf("convolution: %dx%d with filter %d, pad %d, stride %d gives %dx%d, not %dx%d", c.H, c.W, c.R, c.Pad, c.Stride,
@@ -109,9 +109,9 @@ func (v *kernelVerifier) verifyConv() error {
 func (v *kernelVerifier) verifyWindow() error {
 	c := v.k.Conv
 	switch {
-	case min(c.H, c.W, c.C, c.P, c.Q) < 1 || max(c.H, c.W, c.P, c.Q) > maxPixels || c.C > maxCount:
+	case min(c.H, c.W, c.C, c.P, c.Q) < 1 || max(c.H, c.W, c.P, c.Q) > MaxPixels || c.C > maxCount:
 		return fmt.Errorf("maxpool: the sizes %s are out of bounds", c.text())
-	case min(c.R, c.Stride) < 1 || max(c.R, c.Stride) > maxFilter || c.Pad < 0 || c.Pad >= c.R:
+	case min(c.R, c.Stride) < 1 || max(c.R, c.Stride) > MaxFilter || c.Pad < 0 || c.Pad >= c.R:
 		return fmt.Errorf("maxpool: window %d, pad %d or stride %d is out of bounds", c.R, c.Pad, c.Stride)
 	case c.P != ir.ConvOut(c.H, c.R, c.Pad, c.Stride) || c.Q != ir.ConvOut(c.W, c.R, c.Pad, c.Stride):
 		return fmt.Errorf("maxpool: %dx%d with window %d, pad %d, stride %d does not give %dx%d", c.H, c.W, c.R, c.Pad, c.Stride, c.P, c.Q)

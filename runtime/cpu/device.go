@@ -25,7 +25,7 @@ type Options struct {
 }
 
 // Program is a module's functions, loaded: their state, one arena and one
-// scratch a worker, all allocated here and never again.
+// scratch a worker. A program makes one call at a time.
 type Program struct {
 	opts    Options
 	module  *ir.Module
@@ -78,7 +78,8 @@ func Load(m *ir.Module, plans []*plan.Plan, o Options) (*Program, error) {
 // Close ends the workers. The program cannot run afterwards.
 func (p *Program) Close() { p.pool.close() }
 
-// Allocated is the number of bytes of state, arena and scratch.
+// Allocated is the number of bytes of state, arena and scratch. A few vectors of
+// float64, for merging partial sums and for the softmax, come beside them.
 func (p *Program) Allocated() int { return p.bytes }
 
 // alloc returns zeroed memory that starts on a cache line.
@@ -130,11 +131,17 @@ func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
 	if f == nil {
 		return nil, fmt.Errorf("%s has no function %s", p.module.Name, name)
 	}
+	if p.pool.closed {
+		return nil, fmt.Errorf("%s: the program is closed", p.module.Name)
+	}
 	if in.N < 1 || in.N > f.plan.Batch {
 		return nil, fmt.Errorf("%s: a batch of %d samples; the plan is for 1 to %d", name, in.N, f.plan.Batch)
 	}
 	if err := f.inputs(in); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if k := f.singleCount(in.N); k != "" {
+		return nil, fmt.Errorf("%s: kernel %s: batch norm cannot train on one number a channel, as a batch of %d leaves it; take a larger batch", name, k, in.N)
 	}
 	f.n = in.N
 	for t := range f.launches {
@@ -150,6 +157,19 @@ func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
 		}
 	}
 	return f.returns, nil
+}
+
+// singleCount names a kernel that would update running statistics with the
+// variance of one number, or "".
+func (f *function) singleCount(n int) string {
+	for _, k := range f.plan.Kernels {
+		for _, op := range k.Channel {
+			if op.Op == ir.BNRunning && op.Attrs.Count*n < 2*f.plan.Batch {
+				return k.Name
+			}
+		}
+	}
+	return ""
 }
 
 func (f *function) inputs(in runtime.Inputs) error {
