@@ -92,8 +92,9 @@ func (c *checker) section(statements []*Statement, h home) map[string]*Statement
 			c.misplacedKey(s, k)
 		case found[s.Key] != nil:
 			first := found[s.Key]
-			d := c.errorAt(s.at(), "%s is given twice", s.Key)
-			*d = d.NoteAt(c.pos(first.at()), "first given here")
+			if d := c.errorAt(s.at(), "%s is given twice", s.Key); c.extra == 0 {
+				*d = d.NoteAt(c.pos(first.at()), "first given here")
+			}
 		default:
 			found[s.Key] = s
 		}

@@ -50,6 +50,10 @@ func main() {
 	flag.StringVar(&o.isa, "isa", "", "instruction set; the best one if empty")
 	flag.BoolVar(&o.noFuse, "no-fuse", false, "also time the unfused program")
 	flag.Parse()
+	if flag.NArg() == 0 || o.rounds < 1 {
+		fmt.Fprintln(os.Stderr, "usage: step [flags] NETWORK..., with at least one round; step -help lists the flags")
+		os.Exit(2)
+	}
 	fmt.Printf("%-12s %6s %8s  %-22s %10s %10s\n", "network", "batch", "threads", "program", "median ms", "least ms")
 	for _, name := range flag.Args() {
 		if err := compare(name, o); err != nil {
@@ -64,6 +68,8 @@ type contestant struct {
 	name string
 	step func(n int) ([]float64, error)
 	all  []float64
+
+	parameters int
 }
 
 func compare(name string, o options) error {
@@ -80,7 +86,7 @@ func compare(name string, o options) error {
 		all = append(all, unfused)
 	}
 	if o.python != "" {
-		torch, stop, err := start(name, o)
+		torch, stop, err := start(name, ours.parameters, o)
 		if err != nil {
 			return err
 		}
@@ -164,7 +170,7 @@ func load(name string, o options, fuse bool) (*contestant, error) {
 	if !fuse {
 		label += " unfused"
 	}
-	return &contestant{name: label, step: func(n int) ([]float64, error) {
+	return &contestant{name: label, parameters: c.Module.Params(), step: func(n int) ([]float64, error) {
 		var times []float64
 		for range n {
 			t := time.Now()
@@ -178,7 +184,7 @@ func load(name string, o options, fuse bool) (*contestant, error) {
 }
 
 // start runs the peer and returns it with a function that ends it.
-func start(name string, o options) (*contestant, func(), error) {
+func start(name string, parameters int, o options) (*contestant, func(), error) {
 	cmd := exec.Command(o.python, o.peer, "--net", name, "--batch", fmt.Sprint(o.batch), "--threads", fmt.Sprint(o.threads), "--layout", "best")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -199,10 +205,17 @@ func start(name string, o options) (*contestant, func(), error) {
 		}
 	}
 	lines := bufio.NewReader(stdout)
-	var ready struct{ Torch, Layout string }
+	var ready struct {
+		Torch, Layout string
+		Parameters    int
+	}
 	if err := readLine(lines, &ready); err != nil {
 		stop()
 		return nil, nil, fmt.Errorf("the peer did not get ready: %w", err)
+	}
+	if ready.Parameters != parameters {
+		stop()
+		return nil, nil, fmt.Errorf("%s has %d parameters here and %d in the peer: not the same network", name, parameters, ready.Parameters)
 	}
 	step := func(n int) ([]float64, error) {
 		if _, err := fmt.Fprintf(stdin, "step %d\n", n); err != nil {

@@ -1,6 +1,7 @@
 package lower_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -153,4 +154,52 @@ func TestRefusals(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+// TestRefusedOperands are regions whose operands this target cannot read; each
+// is an error of lowering, not a wrong plan.
+func TestRefusedOperands(t *testing.T) {
+	for _, c := range []struct{ name, state, params, node, want string }{
+		{"parameter of rank 2", "@b : f32[8]", "%x : f32[2,8]", "add_channel %x, @b : f32[2,8]", "takes f32[N,H,W,C]"},
+		{"vector over rows", "@b : f32[2,8]", "%x : f32[2,6,5,4]", "affine @b, @b : f32[2,8]", "a channel vector over f32[2,8]"},
+		{"narrow state", "@b : bf16[8,3,3,8]", "%x : f32[2,6,5,4]", "relu @b : f32[8,3,3,8]", "reads bf16"},
+		{"state as picture", "@b : f32[3,3,3,3]", "%x : f32[2,6,5,4]", "conv2d @b, @b {pad=1, stride=1} : f32[3,3,3,3]", "no activation of the batch"},
+		{"batch as filter", "@b : f32[3,3,3,3]", "%x : f32[2,3,3,4]", "conv2d %x, %x {pad=1, stride=1} : f32[2,3,3,2]", "a row for each sample"},
+		{"batch and state", "@b : f32[2,6,5,4]", "%x : f32[2,6,5,4]", "add %x, @b : f32[2,6,5,4]", "one has the batch"},
+		{"filter of 65", "@b : f32[1,65,65,4]", "%x : f32[2,65,65,4]", "conv2d %x, @b {pad=0, stride=1} : f32[2,1,1,1]", "at most 64"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			typ := c.node[strings.LastIndex(c.node, ": ")+2:]
+			text := "module \"test\" {batch=2}\nstate " + c.state + " role=param init=constant(1)\nfunc main(" + c.params + ") {\n" +
+				"  %1 = fusion @f {kind=map} (OPERANDS) {\n    %0 = " + c.node + " #n\n    yield %0\n  } : " + typ + "\n  return %1\n}\n"
+			words := strings.Fields(strings.SplitN(strings.SplitN(c.node, " ", 2)[1], " : ", 2)[0])
+			operands := strings.TrimSuffix(words[0], ",")
+			if second := strings.TrimSuffix(words[min(1, len(words)-1)], ","); second != operands {
+				operands += ", " + second
+			}
+			m, err := ir.Parse("test.ir", strings.Replace(text, "OPERANDS", operands, 1))
+			require.NoError(t, err)
+			_, err = lower.Plan(m.Func("main"), arch)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+// TestOverwriteAcrossKernels holds a state whose old value one kernel of a region
+// reads after another has the new one: it is not overwritten in place.
+func TestOverwriteAcrossKernels(t *testing.T) {
+	_, p := lowered(t, `module "test" {batch=2}
+state @w : f32[3,3,3,4] role=param init=constant(1)
+state @s : f32[3,3,3,4] role=param init=constant(1)
+func main(%x : f32[2,6,5,4], %g : f32[2,6,5,3]) {
+  %5, %6 = fusion @f {kind=conv_wgrad} (@s, %g, %x) {
+    %2 = relu @s : f32[3,3,3,4] #f
+    %3 = conv2d_wgrad %g, %x {pad=1, stride=1, kernel=3} : f32[3,3,3,4] #f
+    %4 = relu %3 : f32[3,3,3,4] #f
+    yield %2, %4
+  } : f32[3,3,3,4], f32[3,3,3,4]
+  return %5, @s <- %6
+}
+`)
+	require.Contains(t, kernels(p), "s.assign")
 }

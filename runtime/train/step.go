@@ -55,12 +55,21 @@ func (r *run) trainEpoch(ctx context.Context, e int, label string) (tally, error
 			return t, err
 		}
 		r.sum.Steps++
-		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return t, &DivergedError{Epoch: e + 1, Step: r.sum.Steps, Loss: loss, Kept: len(r.sum.Epochs)}
+		if err := r.finite(loss); err != nil {
+			return t, err
 		}
 		r.o.Progress.Add(int64(b.N), fmt.Sprintf("loss %.3f", t.meanLoss()))
 	}
 	return t, nil
+}
+
+// finite returns a *DivergedError where a loss after the last step is NaN or
+// infinite: in the epoch that is not finished.
+func (r *run) finite(loss float64) error {
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return &DivergedError{Epoch: len(r.sum.Epochs) + 1, Step: r.sum.Steps, Loss: loss, Kept: len(r.sum.Epochs)}
+	}
+	return nil
 }
 
 // evaluate measures the network on the whole test set, the last short batch
@@ -72,7 +81,11 @@ func (r *run) evaluate(ctx context.Context, label string) (tally, error) {
 		if err := ctx.Err(); err != nil {
 			return t, err
 		}
-		if _, err := r.call("eval", b, &t); err != nil {
+		loss, err := r.call("eval", b, &t)
+		if err != nil {
+			return t, err
+		}
+		if err := r.finite(loss); err != nil { // the last step of the epoch broke the weights
 			return t, err
 		}
 		r.o.Progress.Add(int64(b.N), "")

@@ -61,7 +61,7 @@ type Summary struct {
 	Seconds       float64
 }
 
-// DivergedError says that the loss of a step was not finite.
+// DivergedError says that the loss of a step, or of the test set after it, was not finite.
 type DivergedError struct {
 	Epoch int     // counted from 1
 	Step  int64   // of the run, counted from 1

@@ -36,6 +36,7 @@ type fake struct {
 	state  map[string][]float32
 	calls  []call
 	onStep func(n int) float32 // what to add to the loss of the n-th train call
+	tested float32             // what to add to the loss of the test set
 }
 
 func (f *fake) Run(function string, in runtime.Inputs) ([][]float32, error) {
@@ -54,6 +55,9 @@ func (f *fake) Run(function string, in runtime.Inputs) ([][]float32, error) {
 		if f.onStep != nil {
 			loss += f.onStep(len(f.trained()))
 		}
+	}
+	if function == "eval" {
+		loss += f.tested
 	}
 	f.calls = append(f.calls, c)
 	return [][]float32{{loss, float32(in.N) / 2}}, nil
@@ -210,6 +214,20 @@ func TestDivergence(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, kept, step/2*2, "last and best of what was finished")
 	}
+}
+
+// TestDivergenceInTheLastStep: an epoch's last step breaks the weights, which
+// only the test set's loss shows; they are not kept as a result.
+func TestDivergenceInTheLastStep(t *testing.T) {
+	ex, m := module()
+	o, _ := options(t)
+	ex.tested = float32(math.Inf(1))
+	sum, err := Run(t.Context(), ex, m, source(), o)
+	require.ErrorContains(t, err, "the loss of step 2, in epoch 1, is +Inf; no epoch was finished, so no weights were kept")
+	require.Empty(t, sum.Epochs)
+	kept, err := filepath.Glob(filepath.Join(o.Dir, "*"))
+	require.NoError(t, err)
+	require.Empty(t, kept)
 }
 
 func TestCancelKeepsTheWeights(t *testing.T) {
