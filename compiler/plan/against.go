@@ -133,7 +133,7 @@ func (a *against) replay(uses [][]use) error {
 			}
 			n := a.f.Nodes[at]
 			for j, arg := range k.Args {
-				if uses[i][j].old {
+				if uses[i][j].old && a.p.Buffers[arg.Buffer].Space != Counter {
 					if err := a.read(n, arg.Buffer); err != nil {
 						return fmt.Errorf("fusion @%s, kernel %s: %w", n.Layer, k.Name, err)
 					}

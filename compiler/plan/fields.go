@@ -51,6 +51,9 @@ func (f *fields) flag(s string) bool {
 	return false
 }
 
+// more tells whether there are words left.
+func (f *fields) more() bool { return f.err == nil && len(f.words) > 0 }
+
 func (f *fields) name() string {
 	w := f.next("a name")
 	if f.err == nil {
