@@ -246,6 +246,9 @@ func (f *fields) grid() Grid {
 	g.Rows, g.Px, g.C = f.size("rows"), f.size("px"), f.size("c")
 	f.unit(&g)
 	g.Tail = f.size("tail")
+	if f.more() {
+		g.Step = f.int("step", 1, MaxFilter)
+	}
 	return g
 }
 
@@ -266,6 +269,19 @@ func (f *fields) unit(g *Grid) {
 	}
 }
 
+// warps takes warps=MxNxT.
+func (f *fields) warps(t *Block) {
+	words := strings.Split(f.value("warps"), "x")
+	if f.err == nil && len(words) != 3 {
+		f.check(fmt.Errorf("warps: expected MxNxT, found %q", clip(strings.Join(words, "x"))))
+	}
+	for i, n := range []*int{&t.WarpsM, &t.WarpsN, &t.WarpsT} {
+		if f.err == nil {
+			*n, f.err = parseInt(words[i], 1, maxThreads)
+		}
+	}
+}
+
 // parseBlock reads what [Block.text] prints.
 func parseBlock(s string) (Block, error) {
 	var t Block
@@ -273,9 +289,12 @@ func parseBlock(s string) (Block, error) {
 	f := newFields(head)
 	t.Threads, t.Shared = f.int("threads", 1, maxThreads), f.size("shared")
 	if f.more() {
+		t.N = f.int("n", 1, maxCount)
+	}
+	if f.more() {
 		t.Math = f.nameValue("math")
-		t.M, t.N, t.K = f.int("m", 1, maxCount), f.int("n", 1, maxCount), f.int("k", 1, maxCount)
-		t.WarpsM, t.WarpsN = f.int("warps_m", 1, maxThreads), f.int("warps_n", 1, maxThreads)
+		t.M, t.K = f.int("m", 1, maxCount), f.int("k", 1, maxCount)
+		f.warps(&t)
 		t.Stages = f.int("stages", 0, maxThreads)
 	}
 	if why && f.err == nil {

@@ -149,21 +149,25 @@ type Kernel struct {
 	Channel   []ChannelOp
 }
 
-// Block is what one block of threads does of a kernel, and how. A kernel without
-// a root has Threads alone.
+// Block is what one block of threads of a GPU does of a kernel, and how. A kernel
+// without a root has Threads and N alone.
 type Block struct {
 	Threads        int
 	Shared         int    // bytes of dynamic shared memory
+	N              int    // channels of a tile; MaxPool: of a thread
 	Math           string // ffma, bf16 or tf32: how a root multiplies
-	M, N, K        int    // root: results (pixels), output channels, and input channels a step; wgrad: output channels, input channels, pixels
-	WarpsM, WarpsN int
+	M              int    // Conv: results (pixels) of a tile; WgradSum: channels of the gradient, where N are those of the picture
+	K              int    // Conv: input channels of a step; WgradSum: pixels of a step
+	WarpsM, WarpsN int    // warps along M and N
+	WarpsT         int    // WgradSum: groups of warps that share the filter's taps; else 1
 	Stages         int    // steps of the weight that are in flight
 	Why            string // the reason for these numbers
 }
 
 // Grid is a domain of Samples x Rows rows, each of Px pixels of C channels, cut
 // into units: boxes of SamplesPerUnit x RowsPerUnit x PxPerUnit. On the CPU a
-// unit is of one sample and of whole rows.
+// unit is of one sample and of whole rows. Step is the stride of a strided dgrad
+// on a GPU, whose results of one parity are a unit.
 type Grid struct {
 	Samples        int
 	Batched        bool // Samples follows the batch
@@ -172,6 +176,7 @@ type Grid struct {
 	RowsPerUnit    int
 	SamplesPerUnit int // 0: 1
 	PxPerUnit      int // 0: Px
+	Step           int // 0: 1; else a box is Step x Step units, each of every Step-th row and pixel
 	Tail           int // elements of the last row when it is shorter than Px*C, else 0
 }
 
@@ -182,7 +187,7 @@ func (g Grid) Bands() int {
 	if g.PxPerUnit > 0 {
 		bands *= (g.Px + g.PxPerUnit - 1) / g.PxPerUnit
 	}
-	return bands
+	return bands * max(1, g.Step*g.Step)
 }
 
 // Units is the number of units for a batch of n samples.

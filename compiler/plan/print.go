@@ -152,7 +152,11 @@ func (g Grid) text() string {
 	if g.SamplesPerUnit > 0 || g.PxPerUnit > 0 {
 		unit = fmt.Sprintf("%dx%dx%d", g.SamplesPerUnit, g.RowsPerUnit, g.PxPerUnit)
 	}
-	return fmt.Sprintf("samples=%d%s rows=%d px=%d c=%d unit=%s tail=%d", g.Samples, batched, g.Rows, g.Px, g.C, unit, g.Tail)
+	step := ""
+	if g.Step > 0 {
+		step = fmt.Sprintf(" step=%d", g.Step)
+	}
+	return fmt.Sprintf("samples=%d%s rows=%d px=%d c=%d unit=%s tail=%d%s", g.Samples, batched, g.Rows, g.Px, g.C, unit, g.Tail, step)
 }
 
 func (g GPU) text() string {
@@ -164,8 +168,11 @@ func (g GPU) text() string {
 
 func (t Block) text() string {
 	s := fmt.Sprintf("threads=%d shared=%d", t.Threads, t.Shared)
+	if t.N > 0 {
+		s += fmt.Sprintf(" n=%d", t.N)
+	}
 	if t.Math != "" {
-		s += fmt.Sprintf(" math=%s m=%d n=%d k=%d warps_m=%d warps_n=%d stages=%d", t.Math, t.M, t.N, t.K, t.WarpsM, t.WarpsN, t.Stages)
+		s += fmt.Sprintf(" math=%s m=%d k=%d warps=%dx%dx%d stages=%d", t.Math, t.M, t.K, t.WarpsM, t.WarpsN, t.WarpsT, t.Stages)
 	}
 	if t.Why != "" {
 		s += " why=" + strconv.Quote(t.Why)

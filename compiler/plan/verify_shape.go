@@ -26,6 +26,8 @@ func (g Grid) verify(batch int) error {
 		return fmt.Errorf("the grid has units of %d rows", g.RowsPerUnit)
 	case g.SamplesPerUnit < 0 || g.SamplesPerUnit > maxSize/elems || g.PxPerUnit < 0 || g.PxPerUnit > maxSize/elems:
 		return fmt.Errorf("the grid has units of %d samples and %d pixels", g.SamplesPerUnit, g.PxPerUnit)
+	case g.Step < 0 || g.Step > MaxFilter || g.Step > 0 && (g.RowsPerUnit%g.Step != 0 || g.PxPerUnit%g.Step != 0):
+		return fmt.Errorf("the grid has units of every %d-th row", g.Step)
 	case g.Tail < 0 || g.Tail >= g.Px*g.C || g.Tail > 0 && g.Samples > 1:
 		return fmt.Errorf("the grid's last row has %d of %d elements", g.Tail, g.Px*g.C)
 	case g.Batched && g.Samples != batch:
