@@ -65,12 +65,11 @@ func mathOf(t ir.Type) string {
 	return "ffma"
 }
 
-// maths are the multiply-adds a clock of a multiprocessor, the bytes of an
-// operand, and the fewest channels of a multiply.
-var maths = map[string]struct{ rate, bytes, step int }{
-	"ffma": {64, 4, 4},
-	"bf16": {1024, 2, 16},
-	"tf32": {512, 4, 8},
+// maths are the bytes of an operand and the fewest channels of a multiply.
+var maths = map[string]struct{ bytes, step int }{
+	"ffma": {4, 4},
+	"bf16": {2, 16},
+	"tf32": {4, 8},
 }
 
 const (
@@ -119,7 +118,7 @@ func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 	if c.Dgrad { // of one phase
 		rows, px = ceil(c.H, c.Stride), ceil(c.W, c.Stride)
 	}
-	facts := maths[math]
+	facts, rate := maths[math], float64(arch.GPU.Rate(math))
 	in := roundUp(c.In(), facts.step)
 	var best tile
 	for _, m := range []int{128, 64} {
@@ -153,7 +152,7 @@ func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 				taps := c.R * c.R
 				macs := float64(m*n*roundUp(in, k)*taps) / float64(c.OutStep()*c.OutStep())
 				bytes := float64((halo+n*taps/(c.OutStep()*c.OutStep()))*roundUp(in, k)*facts.bytes) + float64(m*n*4)
-				clocks := max(macs/float64(facts.rate), bytes/fillRate) + 600
+				clocks := max(macs/rate, bytes/fillRate) + 600
 				used := float64(rows*px*samples*c.Out()) * float64(c.In()) / (float64(unit.units(samples, rows, px)*m*ceil(c.Out(), n)*n) * float64(roundUp(c.In(), k)))
 				t := tile{block: b, unit: unit}
 				t.predict(arch, units*ceil(c.Out(), n), clocks, used, m*n/b.Threads)
@@ -191,7 +190,7 @@ func convShared(c plan.ConvShape, b plan.Block, halo int) int {
 
 // wgradTile chooses the tile of a gradient by the weight, and its splits.
 func wgradTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
-	facts := maths[math]
+	facts, rate := maths[math], float64(arch.GPU.Rate(math))
 	var best tile
 	for _, pixels := range []int{64, 32} {
 		unit := boxOf(samples, c.P, c.Q, pixels)
@@ -217,7 +216,7 @@ func wgradTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile 
 				accs := m * n * c.R * c.R / b.Threads
 				splitElems := tiles * m * n * c.R * c.R
 				t.splits = max(1, min(units, ceil(2*arch.GPU.SMs, tiles), max(1, partialBudget/(4*splitElems))))
-				perUnit := max(float64(m*n*pixels*c.R*c.R)/float64(facts.rate), float64((pixels*m+halo*n)*facts.bytes)/fillRate)
+				perUnit := max(float64(m*n*pixels*c.R*c.R)/rate, float64((pixels*m+halo*n)*facts.bytes)/fillRate)
 				clocks := perUnit*float64(ceil(units, t.splits)) + float64(8*m*n*c.R*c.R)/fillRate*float64(1+t.splits/8) + 600
 				used := float64(c.P*c.Q*samples) * float64(c.K*c.C) / (float64(units*pixels) * float64(tiles*m*n))
 				t.predict(arch, tiles*t.splits, clocks, used, accs)
