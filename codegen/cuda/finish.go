@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"fmt"
+	"strings"
 
 	"wrnc/compiler/ir"
 )
@@ -13,7 +14,7 @@ var reduceKinds = map[ir.Op]struct {
 	fields []string
 }{
 	ir.BNStats:     {"Stats", []string{"mean", "m2"}},
-	ir.BNGradStats: {"GradStats", []string{"g", "gx"}},
+	ir.BNGradStats: {"GradStats", []string{"sum", "dot"}},
 	ir.ChannelSum:  {"ChannelSum", []string{"sum"}},
 }
 
@@ -76,17 +77,41 @@ func rowAt(row int, channels string) string {
 	return fmt.Sprintf("%d * %s + c", row, channels)
 }
 
-// channelFuncs are the Channel ops: the rows of each operand, their results, and
-// the attributes that the C++ function takes after the operands.
+// channelFuncs are the Channel ops: what each operand is, the rows of each result,
+// the fields of what the C++ function returns, and the attribute that it takes
+// after the operands.
 var channelFuncs = map[ir.Op]struct {
-	operands []int
-	results  []int // rows of each
+	operands []operand
+	results  []int
 	fields   []string
-	attrs    func(a ir.Attrs) []string
+	attr     func(a ir.Attrs) float64
 }{
-	ir.BNFold:     {[]int{2, 1, 1}, []int{2}, []string{"scale", "shift"}, func(a ir.Attrs) []string { return []string{float(a.Eps)} }},
-	ir.BNRunning:  {[]int{2, 2}, []int{2}, []string{"mean", "variance"}, func(a ir.Attrs) []string { return []string{float(1 - a.Momentum), float(a.Momentum)} }},
-	ir.BNGradFold: {[]int{2, 2, 1}, []int{3, 1, 1}, []string{"c0", "c1", "c2", "dgamma", "dbeta"}, func(a ir.Attrs) []string { return []string{float(a.Eps)} }},
+	ir.BNFold:     {[]operand{stats, vector, vector}, []int{2}, []string{"scale", "shift"}, func(a ir.Attrs) float64 { return a.Eps }},
+	ir.BNRunning:  {[]operand{twoRows, stats}, []int{2}, []string{"mean", "var"}, func(a ir.Attrs) float64 { return a.Momentum }},
+	ir.BNGradFold: {[]operand{gradStats, stats, vector}, []int{3, 1, 1}, []string{"c0", "c1", "c2", "dgamma", "dbeta"}, func(a ir.Attrs) float64 { return a.Eps }},
+}
+
+// operand is how a C++ function takes a channel vector: as a struct of its rows,
+// or row by row.
+type operand struct {
+	rows int
+	name string
+}
+
+var (
+	stats     = operand{2, "Stats"}
+	gradStats = operand{2, "GradStats"}
+	twoRows   = operand{rows: 2}
+	vector    = operand{rows: 1}
+)
+
+// value is the operand's C++, given that of its rows.
+func (o operand) value(rows []string) string {
+	list := strings.Join(rows, ", ")
+	if o.name == "" {
+		return list
+	}
+	return o.name + "{" + list + "}"
 }
 
 // channelOps prints the Channel ops for channel c. known holds the values that
@@ -97,21 +122,18 @@ func (w *writer) channelOps(channels string, known map[int][]string, indent stri
 		if !ok {
 			return fmt.Errorf("%v: no CUDA for this op", op.Op)
 		}
-		args := ""
+		var args []string
 		for j, arg := range op.Src {
-			for row := range facts.operands[j] {
-				value := fmt.Sprintf("a.a%d[%s]", arg, rowAt(row, channels))
-				if rows, ok := known[arg]; ok {
-					value = rows[row]
+			rows, ok := known[arg]
+			for row := range facts.operands[j].rows {
+				if !ok {
+					rows = append(rows, fmt.Sprintf("a.a%d[%s]", arg, rowAt(row, channels)))
 				}
-				args += value + ", "
 			}
+			args = append(args, facts.operands[j].value(rows))
 		}
-		args += fmt.Sprintf("a.count%d", i)
-		for _, a := range facts.attrs(op.Attrs) {
-			args += ", " + a
-		}
-		w.line("%sconst auto t%d = %v(%s);", indent, i, op.Op, args)
+		args = append(args, float(facts.attr(op.Attrs)), fmt.Sprintf("a.count%d", i))
+		w.line("%sconst auto t%d = %v(%s);", indent, i, op.Op, strings.Join(args, ", "))
 		field := 0
 		for j, arg := range op.Dst {
 			var rows []string

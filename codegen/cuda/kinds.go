@@ -133,14 +133,14 @@ func wgradBody(w *writer) error {
 	if err := w.epilogue(k.Conv.C); err != nil {
 		return err
 	}
-	partial, counter := "nullptr", "nullptr"
+	partial, counter := "nullptr", "nullptr" // one split has nothing to add up
 	if k.Conv.Splits > 1 {
 		partial, counter = "args.a0", fmt.Sprintf("args.a%d", w.counter())
 	}
 	w.line("static_assert(Tile::kThreads == %d && wgrad_shared<Shape, Unit, Tile, Epilogue>() == %d);", b.Threads, b.Shared)
 	w.line("")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
-	w.line("  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, %s, %s);", partial, counter)
+	w.line("  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, %s, %s, args.span);", partial, counter)
 	w.line("}")
 	return nil
 }
@@ -223,17 +223,13 @@ func mapBody(w *writer) error {
 	}
 	w.line("using Shape = MapShape<%d, %d, %d>;  // rows, pixels, channels", k.Grid.Rows, k.Grid.Px, k.Grid.C)
 	w.unit(k.Grid)
-	w.line("using Tile = MapTile<%d, %d>;  // threads, channels", b.Threads, b.N)
+	w.line("using Tile = MapTile<%d, %d>;  // channels, threads", b.N, b.Threads)
 	w.line("")
 	if err := w.epilogue(k.Grid.C); err != nil {
 		return err
 	}
-	samples := "args.n"
-	if !k.Grid.Batched {
-		samples = strconv.Itoa(k.Grid.Samples)
-	}
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
-	w.line("  map<Shape, Unit, Tile, Epilogue>(args, %s);", samples)
+	w.line("  map<Shape, Unit, Tile, Epilogue>(args);")
 	w.line("}")
 	return nil
 }
@@ -242,9 +238,8 @@ func mapBody(w *writer) error {
 func flatBody(w *writer) error {
 	f := &functor{writer: w, name: "Body", tape: w.k.Epilogue, vec: "V"}
 	w.line("struct Body {")
-	f.channel()
 	w.line("  template <u32 V>")
-	w.line("  WRNC_DEVICE void apply(const Args& a, const Channel& ch, i64 e) {")
+	w.line("  WRNC_DEVICE void apply(const Args& a, i64 e) {")
 	if err := f.steps(); err != nil {
 		return err
 	}
@@ -252,7 +247,7 @@ func flatBody(w *writer) error {
 	w.line("};")
 	w.line("")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args* table, const u32* first, u32 segments) {", entryHere, w.k.Block.Threads, minBlocks(w.k.Block))
-	w.line("  flat<Body, %d, %d>(table, first, segments);", w.k.Block.Threads, plan.FlatBlock)
+	w.line("  flat<Body, FlatTile<%d, %d>>(table, first, segments);", w.k.Block.Threads, plan.FlatBlock/(4*w.k.Block.Threads))
 	w.line("}")
 	return nil
 }
@@ -265,7 +260,7 @@ func poolTitle(w *writer) string {
 func poolBody(w *writer) error {
 	c, b := w.k.Conv, w.k.Block
 	w.line("using Shape = MapShape<%d, %d, %d>;  // rows, pixels, channels", c.H, c.W, c.C)
-	w.line("using Tile = MapTile<%d, %d>;  // threads, channels", b.Threads, b.N)
+	w.line("using Tile = MapTile<%d, %d>;  // channels, threads", b.N, b.Threads)
 	w.line("")
 	if err := w.prologue("Prologue", 0, c.C, ir.F32); err != nil {
 		return err

@@ -84,11 +84,7 @@ func (f *functor) channel() {
 		f.line("    %s s%d;", elementType(f.buffer(s.Index)), s.Index)
 	}
 	f.line("  };")
-	if f.c > 0 {
-		f.line("  WRNC_DEVICE Channel channel(const Args& a, i32 c) {")
-	} else {
-		f.line("  WRNC_DEVICE Channel channel(const Args& a) {")
-	}
+	f.line("  WRNC_DEVICE Channel channel(const Args& a, i32 c) {")
 	f.line("    Channel ch;")
 	for _, v := range vectors {
 		for row := range rows[v.Index] {
@@ -166,6 +162,9 @@ func (f *functor) source(r plan.Ref) (string, error) {
 	case plan.Vector:
 		return fmt.Sprintf("ch.v%d", r.Index), nil
 	case plan.Scalar:
+		if f.c == 0 {
+			return fmt.Sprintf("a.a%d[0]", r.Index), nil
+		}
 		return fmt.Sprintf("ch.s%d", r.Index), nil
 	case plan.Row:
 		if name, ok := f.rows[r.Index]; ok {
@@ -211,13 +210,13 @@ func (f *functor) expression(op plan.RowOp, src []string) (string, error) {
 		to := op.Attrs.To.String()
 		return call("round_to<"+to+">", src[0]), nil
 	case "avgpool_grad":
-		return call("divide", src[0], float(float64(op.Attrs.Height*op.Attrs.Width))), nil
+		return call("avgpool_grad", src[0], float(float64(op.Attrs.Height*op.Attrs.Width))), nil
 	case "dropout_mask":
 		stream := fmt.Sprintf("a.stream%d", f.masks)
 		f.masks++
 		return call("dropout_mask<"+f.vec+">", threshold, stream, src[0], src[1], "e"), nil
 	case "mask_scale":
-		return call("mask_scale", src[0], src[1], float(op.Attrs.KeepScale())), nil
+		return call("mask_scale", src[0], src[1], threshold), nil
 	}
 	return "", fmt.Errorf("no CUDA for this op")
 }

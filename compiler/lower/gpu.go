@@ -137,7 +137,7 @@ func (r *region) count(k *plan.Kernel) {
 			return
 		}
 	}
-	t := ir.T(ir.S32, k.Counters())
+	t := ir.T(ir.S32, k.Counters(r.p))
 	b := plan.Buffer{Name: k.Name + ".counters", Space: plan.Counter, Type: t, Offset: r.p.Counters, Bytes: align(t.Bytes())}
 	r.p.Counters += b.Bytes
 	r.p.Buffers = append(r.p.Buffers, b)
