@@ -86,16 +86,22 @@ func (k *Kernel) Blocks(p *Plan, n int) int {
 	return k.Grid.Units(n) * ceilDiv(k.Grid.C, b.N)
 }
 
-// Counters is the number of counters that tell a kernel's last blocks: one for
-// each tile whose partials are merged apart.
-func (k *Kernel) Counters() int {
-	switch {
-	case k.Kind == WgradSum && k.Conv.Splits > 1:
-		return ceilDiv(k.Conv.K, k.Block.M) * ceilDiv(k.Conv.C, k.Block.N)
-	case k.Kind != Finish && len(k.Reduces) > 0:
-		return ceilDiv(k.Grid.C, k.Block.N)
+// UnitGroup is the number of units whose partials are merged first, by the last
+// of their blocks; the last block of all merges what the groups have.
+const UnitGroup = 32
+
+// Counters is the number of counters that tell a kernel's last blocks: for each
+// tile of a weight gradient one; for each tile of channels that is reduced one,
+// and one for each group of units of the full batch.
+func (k *Kernel) Counters(p *Plan) int {
+	n := 0
+	if k.Kind == WgradSum && k.Conv.Splits > 1 {
+		n = ceilDiv(k.Conv.K, k.Block.M) * ceilDiv(k.Conv.C, k.Block.N)
 	}
-	return 0
+	if k.Kind != Finish && len(k.Reduces) > 0 {
+		n = max(n, ceilDiv(k.Grid.C, k.Block.N)*(1+ceilDiv(k.Grid.Units(p.Batch), UnitGroup)))
+	}
+	return n
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
@@ -133,9 +139,9 @@ func (t ParamType) Bytes() int {
 //
 //	a0, a1, ...         the arguments, in device memory
 //	elems               of a flat map: the number of elements
-//	n                   samples of this call
+//	n                   samples of this call, or of a grid that no batch changes; not where arguments come from a table
 //	channels            of Channel ops alone: the length of the vectors
-//	splits, per_split   of a weight gradient: the splits, and the units of the full batch that each of them sums
+//	span                of a weight gradient: the units of the full batch that a split sums
 //	stream0, ...        of each dropout mask: its random stream
 //	count0, ...         of each Channel op with a count: elements a channel has in this call
 func (k *Kernel) Params() []Param {
@@ -149,13 +155,19 @@ func (k *Kernel) Params() []Param {
 	if k.Flat() {
 		add("elems", I64, func(_ *Plan, n int) uint64 { return uint64(k.elems(n)) })
 	}
-	add("n", I32, func(_ *Plan, n int) uint64 { return uint64(n) })
+	if !k.Tabled() {
+		add("n", I32, func(_ *Plan, n int) uint64 {
+			if k.Kind == Map && !k.Grid.Batched {
+				return uint64(k.Grid.Samples)
+			}
+			return uint64(n)
+		})
+	}
 	switch k.Kind {
 	case Finish:
 		add("channels", I32, func(p *Plan, _ int) uint64 { return uint64(k.channels(p)) })
 	case WgradSum:
-		add("splits", I32, func(*Plan, int) uint64 { return uint64(k.Conv.Splits) })
-		add("per_split", I32, func(p *Plan, _ int) uint64 {
+		add("span", I32, func(p *Plan, _ int) uint64 {
 			return uint64(ceilDiv(k.Pixels.Units(p.Batch), k.Conv.Splits))
 		})
 	}
