@@ -9,13 +9,16 @@ import (
 
 // check refuses plans that do not belong together or that no GPU runs. Of what
 // [plan.Plan.Verify] holds it checks again what keeps accesses inside the memory.
-func (p *Program) check(plans []*plan.Plan, sources map[*plan.Plan][]plan.Source) error {
+func (p *Program) check(plans []*plan.Plan, sources [][]plan.Source) error {
 	if len(plans) == 0 {
 		return fmt.Errorf("%s: no plans", p.module.Name)
 	}
+	if len(sources) != len(plans) {
+		return fmt.Errorf("%s: texts of %d plans, there are %d", p.module.Name, len(sources), len(plans))
+	}
 	p.states = statesOf(plans[0])
 	seen := map[string]bool{}
-	for _, pl := range plans {
+	for i, pl := range plans {
 		switch {
 		case !pl.Arch.OnGPU():
 			return fmt.Errorf("the plan of %s is for the %s target with %s, which is no GPU", pl.Func, pl.Arch.Target, pl.Arch.ISA)
@@ -23,8 +26,8 @@ func (p *Program) check(plans []*plan.Plan, sources map[*plan.Plan][]plan.Source
 			return fmt.Errorf("the plan of %s is for %s, that of %s for %s", pl.Func, pl.Arch.ISA, plans[0].Func, plans[0].Arch.ISA)
 		case seen[pl.Func]:
 			return fmt.Errorf("two plans of %s", pl.Func)
-		case len(sources[pl]) != len(pl.Kernels):
-			return fmt.Errorf("the plan of %s has %d kernels, and there are %d texts", pl.Func, len(pl.Kernels), len(sources[pl]))
+		case len(sources[i]) != len(pl.Kernels):
+			return fmt.Errorf("the plan of %s has %d kernels, and there are %d texts", pl.Func, len(pl.Kernels), len(sources[i]))
 		}
 		seen[pl.Func] = true
 		if err := p.checkBuffers(pl); err != nil {
@@ -115,20 +118,20 @@ func checkKernels(pl *plan.Plan) error {
 }
 
 // loadTexts loads every distinct text once.
-func (p *Program) loadTexts(plans []*plan.Plan, sources map[*plan.Plan][]plan.Source) (map[plan.Source]Function, error) {
+func (p *Program) loadTexts(plans []*plan.Plan, sources [][]plan.Source) (map[plan.Source]Function, error) {
 	texts := Texts{Headers: p.opts.Headers}
 	index := map[plan.Source]int{}
-	for _, pl := range plans {
-		for i, k := range pl.Kernels {
-			s := sources[pl][i]
+	for i, pl := range plans {
+		for j, k := range pl.Kernels {
+			s := sources[i][j]
 			t := Text{Source: s, Threads: k.Block.Threads, Shared: k.Block.Shared}
-			j, known := index[s]
+			at, known := index[s]
 			if !known {
 				index[s] = len(texts.Kernels)
 				texts.Kernels = append(texts.Kernels, t)
-			} else if texts.Kernels[j] != t {
+			} else if texts.Kernels[at] != t {
 				return nil, fmt.Errorf("%s: kernel %s has blocks of %d threads and %d bytes, %s has %d and %d elsewhere",
-					pl.Func, k.Name, t.Threads, t.Shared, s.Entry, texts.Kernels[j].Threads, texts.Kernels[j].Shared)
+					pl.Func, k.Name, t.Threads, t.Shared, s.Entry, texts.Kernels[at].Threads, texts.Kernels[at].Shared)
 			}
 		}
 	}
@@ -141,8 +144,8 @@ func (p *Program) loadTexts(plans []*plan.Plan, sources map[*plan.Plan][]plan.So
 		return nil, fmt.Errorf("%s: the driver has loaded %d kernels of %d", p.module.Name, len(p.code), len(texts.Kernels))
 	}
 	codes := map[plan.Source]Function{}
-	for s, j := range index {
-		codes[s] = p.code[j]
+	for s, at := range index {
+		codes[s] = p.code[at]
 	}
 	return codes, nil
 }

@@ -22,7 +22,7 @@ type tiny struct {
 	m       *ir.Module
 	step    *plan.Plan
 	mean    *plan.Plan
-	sources map[*plan.Plan][]plan.Source
+	sources [][]plan.Source // of step, of mean
 }
 
 func read(t *testing.T, file string) string {
@@ -34,14 +34,17 @@ func read(t *testing.T, file string) string {
 func newTiny(t *testing.T) *tiny {
 	m, err := ir.Parse("tiny.ir", read(t, "tiny.ir"))
 	require.NoError(t, err)
-	x := &tiny{m: m, sources: map[*plan.Plan][]plan.Source{}}
-	for file, into := range map[string]**plan.Plan{"step.plan": &x.step, "mean.plan": &x.mean} {
-		p, err := plan.Parse(file, read(t, file))
-		require.NoError(t, err)
+	x := &tiny{m: m}
+	x.step, err = plan.Parse("step.plan", read(t, "step.plan"))
+	require.NoError(t, err)
+	x.mean, err = plan.Parse("mean.plan", read(t, "mean.plan"))
+	require.NoError(t, err)
+	for _, p := range x.plans() {
+		var list []plan.Source
 		for _, k := range p.Kernels {
-			x.sources[p] = append(x.sources[p], source(k))
+			list = append(list, source(k))
 		}
-		*into = p
+		x.sources = append(x.sources, list)
 	}
 	return x
 }
@@ -143,12 +146,12 @@ func TestLaunches(t *testing.T) {
 			}
 			m := uint32(n)
 			byValue(0, Grid{n, 64, 1024}, x.pointers(p, "w", "images", "conv.y", "conv.partial", "conv.stats", "run", "conv.counter").u32(m).f32(float32(4*n)))
-			updates := append(x.pointers(p, "p", "lr").u64(5).u32(m).u32(0), x.pointers(p, "q", "lr").u64(7).u32(m).u32(0)...)
+			updates := append(x.pointers(p, "p", "lr").u64(5), x.pointers(p, "q", "lr").u64(7)...)
 			tabled(1, Grid{2, 128, 0}, []uint32{0, 1}, updates)
-			tabled(2, Grid{1, 128, 0}, []uint32{0}, x.pointers(p, "r").u64(4).u32(m).u32(0))
+			tabled(2, Grid{1, 128, 0}, []uint32{0}, x.pointers(p, "r").u64(4))
 			byValue(3, Grid{n, 64, 256}, x.pointers(p, "conv.y", "logits").u32(m).u32(0))
-			tabled(4, Grid{1, 32, 0}, []uint32{0}, x.pointers(p, "run", "gamma", "beta", "fold").u32(m).u32(8).f32(1).u32(0))
-			tabled(5, Grid{1, 128, 0}, []uint32{0}, x.pointers(p, "mask", "seed", "step").u64(uint64(32*n)).u32(m).u32(stream))
+			tabled(4, Grid{1, 32, 0}, []uint32{0}, x.pointers(p, "run", "gamma", "beta", "fold").u32(8).f32(1))
+			tabled(5, Grid{1, 128, 0}, []uint32{0}, x.pointers(p, "mask", "seed", "step").u64(uint64(32*n)).u32(stream).u32(0))
 			byValue(6, Grid{1, 64, 128}, x.pointers(p, "logits", "labels", "loss").u32(m).u32(0))
 		})
 	}
@@ -207,7 +210,7 @@ func TestResults(t *testing.T) {
 	f.kernels["update_entry"] = func(l launched) { // p -= lr*p, for each segment
 		table := binary.LittleEndian.Uint64(l.args)
 		for s := range binary.LittleEndian.Uint32(l.args[16:]) {
-			segment := f.at(Ptr(table)+Ptr(32*s), 32)
+			segment := f.at(Ptr(table)+Ptr(24*s), 24)
 			at, lr := binary.LittleEndian.Uint64(segment), floats(binary.LittleEndian.Uint64(segment[8:]), 1)[0]
 			v := floats(at, int(binary.LittleEndian.Uint64(segment[16:])))
 			for i := range v {
@@ -274,7 +277,7 @@ func TestMemory(t *testing.T) {
 // TestTexts requires each distinct text to be loaded once for all functions.
 func TestTexts(t *testing.T) {
 	x, f := newTiny(t), newFake(t)
-	x.sources[x.mean][0] = x.sources[x.step][4] // pool: the same blocks
+	x.sources[1][0] = x.sources[0][4] // pool: the same blocks
 	headers := map[string]string{"device.cuh": "// the prelude"}
 	p := x.load(t, f, Options{Headers: headers})
 	defer p.Close()
@@ -396,7 +399,8 @@ func TestRefusals(t *testing.T) {
 		"no GPU":        {func(x *tiny) { x.step.Arch = plan.Arch{Target: "cpu", ISA: "avx2"} }, "the plan of step is for the cpu target with avx2, which is no GPU"},
 		"two GPUs":      {func(x *tiny) { x.mean.Arch.ISA = "sm_90a" }, "the plan of mean is for sm_90a, that of step for sm_80"},
 		"twice":         {func(x *tiny) { x.mean.Func = "step" }, "two plans of step"},
-		"texts":         {func(x *tiny) { x.sources[x.mean] = nil }, "the plan of mean has 1 kernels, and there are 0 texts"},
+		"texts":         {func(x *tiny) { x.sources[1] = nil }, "the plan of mean has 1 kernels, and there are 0 texts"},
+		"plans' texts":  {func(x *tiny) { x.sources = x.sources[:1] }, "tiny: texts of 1 plans, there are 2"},
 		"blocks":        {func(x *tiny) { x.step.Kernels[3].Block.Threads = 64 }, "step: kernel q.update has blocks of 64 threads and 0 bytes, update_entry has 128 and 0 elsewhere"},
 		"threads":       {func(x *tiny) { x.step.Kernels[3].Block.Threads = 0 }, "step: kernel q.update has blocks of 0 threads"},
 		"launches":      {func(x *tiny) { x.step.Launches = x.step.Launches[:2] }, "step: kernel loss runs in 0 launches"},
@@ -407,10 +411,8 @@ func TestRefusals(t *testing.T) {
 		"arena":         {func(x *tiny) { x.step.Arena = 1024 }, "step: buffer mask: 512 bytes at 768 do not fit the arena space of 1024 bytes"},
 		"parameter":     {func(x *tiny) { x.step.Buffers[7].Type.DType = ir.BF16 }, "step: parameter images: the cuda target takes f32, s32 and u64, found bf16[4,2,2,3]"},
 		"result":        {func(x *tiny) { x.step.Buffers[17].Type.DType = ir.S32 }, "step: result loss is s32[2], expected floats"},
-		"unlike kernels": {func(x *tiny) {
-			x.sources[x.step][6] = x.sources[x.step][5]
-			x.step.Kernels[6].Block = x.step.Kernels[5].Block
-		}, "step: launch 1, kernel fold and 1 more (fold_entry): kernel mask takes 40 bytes of arguments, kernel fold, which has the same text, 48"},
+		"unlike kernels": {func(x *tiny) { x.sources[0][2] = x.sources[0][1] },
+			"step: launch 0, kernel p.update and 2 more (update_entry): kernel r.double takes 16 bytes of arguments, kernel p.update, which has the same text, 24"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, f := newTiny(t), newFake(t)

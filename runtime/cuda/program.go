@@ -67,10 +67,10 @@ type Memory struct {
 }
 
 // Load takes memory and loads kernels for plans, all of one module and one GPU.
-// sources holds the texts of each plan's kernels, in their order. State starts as
+// sources[i] are the texts of plan i's kernels, in their order. State starts as
 // zeros; see [Program.WriteState]. The driver stays the caller's, who closes it
 // after the program. If Load fails, it has given back all that it took.
-func Load(m *ir.Module, plans []*plan.Plan, sources map[*plan.Plan][]plan.Source, d Driver, o Options) (*Program, error) {
+func Load(m *ir.Module, plans []*plan.Plan, sources [][]plan.Source, d Driver, o Options) (*Program, error) {
 	p := &Program{d: d, module: m, opts: o, funcs: map[string]*function{}}
 	if err := p.check(plans, sources); err != nil {
 		return nil, err
@@ -82,13 +82,13 @@ func Load(m *ir.Module, plans []*plan.Plan, sources map[*plan.Plan][]plan.Source
 	return p, nil
 }
 
-func (p *Program) load(plans []*plan.Plan, sources map[*plan.Plan][]plan.Source) error {
+func (p *Program) load(plans []*plan.Plan, sources [][]plan.Source) error {
 	codes, err := p.loadTexts(plans, sources)
 	if err != nil {
 		return err
 	}
-	for _, pl := range plans {
-		f := newFunction(p, pl, sources[pl], codes)
+	for i, pl := range plans {
+		f := newFunction(p, pl, sources[i], codes)
 		p.funcs[pl.Func] = f
 		p.state.bytes, p.arena.bytes, p.counters.bytes = max(p.state.bytes, pl.State), max(p.arena.bytes, pl.Arena), max(p.counters.bytes, pl.Counters)
 		p.inputs.bytes = max(p.inputs.bytes, f.inputBytes)
