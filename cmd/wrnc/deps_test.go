@@ -35,6 +35,7 @@ const imports = `
 	compiler/autodiff:  compiler/ir dsl
 	compiler/passes:    compiler/ir
 	compiler/plan:      compiler/ir
+	compiler/bundle:    compiler/plan
 	compiler/lower:     compiler/ir compiler/plan
 	codegen/cuda:       compiler/ir compiler/plan
 	compiler:           compiler/ir compiler/irgen compiler/autodiff compiler/passes dsl
@@ -45,8 +46,8 @@ const imports = `
 	runtime/metrics:
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
 	runtime/cuda:       runtime compiler/ir compiler/plan
-	runtime/network:    runtime runtime/train compiler/ir
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
+	runtime/network:    runtime runtime/train compiler/ir
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda
