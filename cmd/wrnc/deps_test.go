@@ -19,7 +19,8 @@ import (
 //
 // The language and the compiler above `lower` know networks, layers and blocks;
 // nothing below does. The runtime sees plans and types, never the language nor
-// the passes. Only dsl sees participle, only cmd/wrnc the command line's library.
+// the passes. Only dsl sees participle, only codegen/glue jennifer, only cmd/wrnc the
+// command line's library.
 const imports = `
 	dsl/diag:
 	dsl:                dsl/diag github.com/alecthomas/participle/v2
@@ -38,6 +39,7 @@ const imports = `
 	compiler/bundle:    compiler/plan
 	compiler/lower:     compiler/ir compiler/plan
 	codegen/cuda:       compiler/ir compiler/plan
+	codegen/glue:       compiler/ir compiler/plan compiler/bundle github.com/dave/jennifer
 	compiler:           compiler/ir compiler/irgen compiler/autodiff compiler/passes dsl
 
 	runtime:
