@@ -152,7 +152,7 @@ func minBlocks(b plan.Block) int { return max(1, min(2, 1024/b.Threads)) }
 // prologue prints tape i as the functor that yields an operand of the root.
 func (w *writer) prologue(name string, i, c int, tile ir.DType) error {
 	t := w.k.Prologues[i]
-	f := &functor{writer: w, name: name, tape: t, c: c, vec: strconv.Itoa(w.vecOf(t, c, tile))}
+	f := &functor{writer: w, name: name, tape: t, c: c, vec: strconv.Itoa(w.p.Vector(w.k, t, c, tile))}
 	w.line("struct %s {", name)
 	w.line("  static constexpr u32 kVec = %s;", f.vec)
 	f.channel()
@@ -171,7 +171,7 @@ func (w *writer) prologue(name string, i, c int, tile ir.DType) error {
 // epilogue prints the functor that takes the root's result, or nothing, to memory
 // and to reductions.
 func (w *writer) epilogue(c int) error {
-	f := &functor{writer: w, name: "Epilogue", tape: w.k.Epilogue, c: c, vec: strconv.Itoa(w.vecOf(w.k.Epilogue, c, ir.F32))}
+	f := &functor{writer: w, name: "Epilogue", tape: w.k.Epilogue, c: c, vec: strconv.Itoa(w.p.Vector(w.k, w.k.Epilogue, c, ir.F32))}
 	w.line("struct Epilogue {")
 	w.line("  static constexpr u32 kVec = %s;", f.vec)
 	w.line("  static constexpr bool kReduces = %v;", len(w.k.Reduces) > 0)

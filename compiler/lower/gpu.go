@@ -33,7 +33,9 @@ func (r *region) gpuConv() error {
 	if err := r.prologue(k, x); err != nil {
 		return err
 	}
-	return r.epilogue(k)
+	err := r.epilogue(k)
+	k.Block.Shared = convLayout(shape, k.Block, tile.unit, reduceVec(r.p, k, shape.Out())).bytes()
+	return err
 }
 
 // gpuWgrad lowers a gradient by the weight.
@@ -178,7 +180,17 @@ const (
 func (r *region) gpuGrid(k *plan.Kernel) {
 	g := &k.Grid
 	boxOf(g.Samples, g.Rows, g.Px, mapPixels).cut(g)
-	k.Block = plan.Block{Threads: mapThreads, N: min(mapChannels, roundUp(g.C, 8))}
+	k.Block = plan.Block{Threads: mapThreads, N: channelTile(g.C)}
+}
+
+// channelTile is the number of channels of a block that does not multiply: a
+// power of two, so that the threads of a column are found by masks.
+func channelTile(c int) int {
+	n := 8
+	for n < min(c, mapChannels) {
+		n *= 2
+	}
+	return n
 }
 
 // blocks gives a block to the kernels that have none yet.
@@ -189,7 +201,7 @@ func blocks(p *plan.Plan) {
 		}
 		switch k.Kind {
 		case plan.Pool:
-			k.Block = plan.Block{Threads: poolThreads, N: min(mapChannels, roundUp(k.Grid.C, 8))}
+			k.Block = plan.Block{Threads: poolThreads, N: channelTile(k.Grid.C)}
 		case plan.Xent, plan.XentGrad:
 			k.Block = plan.Block{Threads: lossThreads}
 		case plan.MaxPool, plan.MaxPoolGrad:

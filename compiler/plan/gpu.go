@@ -228,3 +228,23 @@ func (k *Kernel) ParamBytes(p *Plan, n int, address func(buffer int) uint64) []b
 	align(widest)
 	return b
 }
+
+// Vector is the number of channels that a tape of a kernel computes at a time:
+// sixteen bytes of the narrowest type that it touches, where the channel count
+// allows it. filled is the type of the tile that a prologue fills.
+func (p *Plan) Vector(k *Kernel, t Tape, channels int, filled ir.DType) int {
+	narrow := filled == ir.BF16
+	for _, op := range t.Ops {
+		for _, r := range append(op.Src[:len(op.Src):len(op.Src)], op.Dst) {
+			narrow = narrow || r.Kind == Row && p.Buffers[k.Args[r.Index].Buffer].Type.DType == ir.BF16
+		}
+	}
+	n := 4
+	if narrow {
+		n = 8
+	}
+	for channels%n != 0 {
+		n /= 2
+	}
+	return n
+}
