@@ -24,6 +24,8 @@ const imports = `
 	dsl/diag:
 	dsl:                dsl/diag github.com/alecthomas/participle/v2
 
+	kernels:
+	kernels/harness:    kernels
 	kernels/f32:
 	kernels/cpu:        kernels/f32 golang.org/x/sys
 	kernels/cpu/asm:    github.com/mmcloughlin/avo
