@@ -150,7 +150,7 @@ WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span
 
   f32 sums[L::kTaps][Tile::MI][Tile::NI][4] = {};
   {
-    Smem smem(L::kShared);
+    Smem smem(L::kOperands);
     Store* const gradients = smem.take<Store, 2 * L::kGradient>();
     Store* const pictures = smem.take<Store, 2 * L::kPicture>();
     const auto fill = [&](i32 unit) {
@@ -193,7 +193,7 @@ WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span
     using Result = typename L::Result;
     constexpr u32 V = Epilogue::kVec, vectors = Result::kColumns / V, lanes = Tile::kThreads / vectors;
     static_assert(Result::kColumns % V == 0 && Shape::C % i32(V) == 0 && lanes > 0, "a thread owns a channel vector");
-    Smem smem(L::kShared);
+    Smem smem(L::kDrain);
     f32* const result = smem.take<f32, Tile::M * Result::kRow>();
     f32* const mine = result + warp_row * Result::kRow + warp % Tile::kWarpsN * Result::kRun;
     const u32 column = thread_index() % vectors * V, lane = thread_index() / vectors;
