@@ -24,6 +24,8 @@ const imports = `
 	dsl/diag:
 	dsl:                dsl/diag github.com/alecthomas/participle/v2
 
+	kernels:
+	kernels/harness:    kernels
 	kernels/f32:
 	kernels/cpu:        kernels/f32 golang.org/x/sys
 	kernels/cpu/asm:    github.com/mmcloughlin/avo
@@ -44,6 +46,8 @@ const imports = `
 	runtime/checkpoint:
 	runtime/metrics:
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
+	runtime/cuda/toolkit:
+	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
