@@ -102,6 +102,11 @@ func (f *functor) step(op plan.RowOp) error {
 		src = append(src, s)
 	}
 	if op.Dst.Kind == plan.Partial {
+		for i, r := range op.Src {
+			if r.Kind == plan.Vector {
+				src[i] += "[0]" // bn_grad_stats reads the mean alone
+			}
+		}
 		f.line("    s.q%d.add(%s);", op.Dst.Index, strings.Join(src, ", "))
 		return nil
 	}
