@@ -41,7 +41,6 @@ func newHarness(t testing.TB) *harness.Harness {
 
 // rig runs regions of a plan on a machine of the harness and in the interpreter.
 type rig struct {
-	t    testing.TB
 	h    *harness.Harness
 	m    *harness.Machine
 	p    *plan.Plan
@@ -49,6 +48,8 @@ type rig struct {
 	src  []plan.Source
 	mem  map[int]uint64 // buffer -> address
 	opts harness.Launch // order, seed and arrival of asynchronous copies
+
+	yields [][]byte // what the last region yielded
 }
 
 // region is what the kernels of one fusion compute, from inputs of our own.
@@ -136,6 +137,30 @@ func (r *region) start(v *ir.Value) ir.Init {
 	return ir.Init{Kind: ir.Normal, A: 1}
 }
 
+// inputs draws what the region reads, for n samples.
+func (r *region) inputs(n int, rnd *rand.Rand) (in, state map[string]*interp.Tensor) {
+	_, state = gen.Inputs(r.alone.Module, &ir.Func{}, rnd)
+	in = map[string]*interp.Tensor{}
+	for _, p := range r.alone.Params {
+		t := p.Type
+		if t.Rank() > 0 {
+			t = ir.T(t.DType, append([]int{n}, t.Dims[1:]...)...)
+		}
+		x := interp.New(t)
+		for i := range x.F {
+			x.F[i] = float64(float32(rnd.NormFloat64()))
+		}
+		for i := range x.U {
+			x.U[i] = rnd.Uint64()
+			if t.DType == ir.S32 { // labels
+				x.U[i] %= uint64(r.n.Body.Nodes[0].Args[0].Type.Channels())
+			}
+		}
+		in[p.Name] = x
+	}
+	return in, state
+}
+
 // bytesOf are a tensor's elements as they lie in device memory.
 func bytesOf(t *interp.Tensor) []byte {
 	var b []byte
@@ -188,9 +213,7 @@ func sized(b plan.Buffer, n int) int {
 // all that it yields with the interpreter.
 func (g *rig) run(r *region, n int, seed uint64) error {
 	r.isolate(g.p, g.f)
-	rnd := rand.New(rand.NewPCG(seed, 7))
-	in, state := gen.Inputs(r.alone.Module, r.alone, rnd)
-	in = gen.Cut(in, n)
+	in, state := r.inputs(n, rand.New(rand.NewPCG(seed, 7)))
 	want, err := interp.Run(r.alone, in, state, interp.Options{})
 	if err != nil {
 		return fmt.Errorf("the interpreter: %w", err)
@@ -214,12 +237,14 @@ func (g *rig) run(r *region, n int, seed uint64) error {
 			return err
 		}
 	}
+	g.yields = nil
 	for i, v := range r.n.Results {
 		b := g.p.Buffers[find(g.p, g.f, v)]
 		raw, err := g.m.Read(g.mem[find(g.p, g.f, v)], sized(b, n))
 		if err != nil {
 			return err
 		}
+		g.yields = append(g.yields, raw)
 		if err := agree(fmt.Sprintf("result %d, %v", i, v.Type), want.Returns[i].F, floatsOf(b.Type.DType, raw), toleranceOf(r.n, i)); err != nil {
 			return err
 		}
