@@ -25,6 +25,8 @@ const imports = `
 	dsl/diag:
 	dsl:                dsl/diag github.com/alecthomas/participle/v2
 
+	kernels:
+	kernels/harness:    kernels
 	kernels/f32:
 	kernels/cpu:        kernels/f32 golang.org/x/sys
 	kernels/cpu/asm:    github.com/mmcloughlin/avo
@@ -48,6 +50,8 @@ const imports = `
 	runtime/metrics:
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
 	runtime/cuda:       runtime compiler/ir compiler/plan
+	runtime/cuda/toolkit:
+	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train compiler/ir
 

@@ -155,15 +155,15 @@ func finishBody(w *writer) error {
 		return fmt.Errorf("merges partials, which on a GPU the kernel that wrote them does")
 	}
 	w.line("struct Body {")
-	w.line("  WRNC_DEVICE void apply(const Args& a, i32 c) {")
+	w.line("  WRNC_DEVICE void apply(const Segment& a, i32 c) {")
 	if err := w.channelOps("a.channels", map[int][]string{}, "    "); err != nil {
 		return err
 	}
 	w.line("  }")
 	w.line("};")
 	w.line("")
-	w.line("WRNC_KERNEL(%s, %d, 1)(const Args* table, const u32* first, u32 segments) {", entryHere, w.k.Block.Threads)
-	w.line("  channels<Body, %d>(table, first, segments);", w.k.Block.Threads)
+	w.line("WRNC_KERNEL(%s, %d, 1)(const Args args) {", entryHere, w.k.Block.Threads)
+	w.line("  channels<Body, %d>(args.table, args.first_block, args.segments);", w.k.Block.Threads)
 	w.line("}")
 	return nil
 }

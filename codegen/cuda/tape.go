@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"wrnc/compiler/ir"
 	"wrnc/compiler/plan"
 )
 
@@ -22,26 +21,6 @@ type functor struct {
 	rows  map[int]string // arguments -> the value last loaded from or written to them
 	tile  string         // the value of the tile's row
 	next  int
-}
-
-// vecOf is the number of channels that a functor computes at a time: sixteen
-// bytes of the narrowest type that it touches, where the channels allow it.
-func (w *writer) vecOf(t plan.Tape, c int, tile ir.DType) int {
-	most := 4
-	if tile == ir.BF16 {
-		most = 8
-	}
-	for _, op := range t.Ops {
-		for _, r := range append(op.Src[:len(op.Src):len(op.Src)], op.Dst) {
-			if r.Kind == plan.Row && w.buffer(r.Index).Type.DType == ir.BF16 {
-				most = 8
-			}
-		}
-	}
-	for c%most != 0 {
-		most /= 2
-	}
-	return most
 }
 
 // vectors lists the channel vectors of the tape, each with the rows that are used,
@@ -123,6 +102,11 @@ func (f *functor) step(op plan.RowOp) error {
 		src = append(src, s)
 	}
 	if op.Dst.Kind == plan.Partial {
+		for i, r := range op.Src {
+			if r.Kind == plan.Vector {
+				src[i] += "[0]" // bn_grad_stats reads the mean alone
+			}
+		}
 		f.line("    s.q%d.add(%s);", op.Dst.Index, strings.Join(src, ", "))
 		return nil
 	}

@@ -86,17 +86,21 @@ func (k *Kernel) Blocks(p *Plan, n int) int {
 	return k.Grid.Units(n) * ceilDiv(k.Grid.C, b.N)
 }
 
-// UnitGroup is the number of units whose partials are merged first, by the last
-// of their blocks; the last block of all merges what the groups have.
-const UnitGroup = 32
+// UnitGroup and SplitGroup are the numbers of units whose partials are merged
+// first, and of splits that are added first, by the last of their blocks; the last
+// block of all merges what the groups have.
+const (
+	UnitGroup  = 32
+	SplitGroup = 8
+)
 
 // Counters is the number of counters that tell a kernel's last blocks: for each
-// tile of a weight gradient one; for each tile of channels that is reduced one,
-// and one for each group of units of the full batch.
+// tile of a weight gradient, and for each tile of channels that is reduced, one
+// and one for each group of splits or of units of the full batch.
 func (k *Kernel) Counters(p *Plan) int {
 	n := 0
 	if k.Kind == WgradSum && k.Conv.Splits > 1 {
-		n = ceilDiv(k.Conv.K, k.Block.M) * ceilDiv(k.Conv.C, k.Block.N)
+		n = ceilDiv(k.Conv.K, k.Block.M) * ceilDiv(k.Conv.C, k.Block.N) * (1 + ceilDiv(k.Conv.Splits, SplitGroup))
 	}
 	if k.Kind != Finish && len(k.Reduces) > 0 {
 		n = max(n, ceilDiv(k.Grid.C, k.Block.N)*(1+ceilDiv(k.Grid.Units(p.Batch), UnitGroup)))
@@ -227,4 +231,24 @@ func (k *Kernel) ParamBytes(p *Plan, n int, address func(buffer int) uint64) []b
 	}
 	align(widest)
 	return b
+}
+
+// Vector is the number of channels that a tape of a kernel computes at a time:
+// sixteen bytes of the narrowest type that it touches, where the channel count
+// allows it. filled is the type of the tile that a prologue fills.
+func (p *Plan) Vector(k *Kernel, t Tape, channels int, filled ir.DType) int {
+	narrow := filled == ir.BF16
+	for _, op := range t.Ops {
+		for _, r := range append(op.Src[:len(op.Src):len(op.Src)], op.Dst) {
+			narrow = narrow || r.Kind == Row && p.Buffers[k.Args[r.Index].Buffer].Type.DType == ir.BF16
+		}
+	}
+	n := 4
+	if narrow {
+		n = 8
+	}
+	for channels%n != 0 {
+		n /= 2
+	}
+	return n
 }
