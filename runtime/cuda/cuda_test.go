@@ -137,8 +137,8 @@ func TestLaunches(t *testing.T) {
 			tabled := func(i int, g Grid, first []uint32, want layout) {
 				require.Equal(t, g, f.log[i].grid, f.log[i].entry)
 				args := f.log[i].args
-				require.Len(t, args, 20)
-				require.Equal(t, uint32(len(first)), binary.LittleEndian.Uint32(args[16:]))
+				require.Len(t, args, 24, "two pointers, a u32, and padding to a multiple of 8")
+				require.Equal(t, uint64(len(first)), binary.LittleEndian.Uint64(args[16:]))
 				table, blocks := Ptr(binary.LittleEndian.Uint64(args)), Ptr(binary.LittleEndian.Uint64(args[8:]))
 				require.Zero(t, table%8)
 				require.Equal(t, []byte(want), f.at(table, len(want)), f.log[i].entry)

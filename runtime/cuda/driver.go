@@ -37,9 +37,8 @@ type Driver interface {
 	// Unload gives back a function that Load returned.
 	Unload(f Function) error
 
-	// Launch starts a function. args are its parameters as they lie one after
-	// another in memory, each aligned as in a C struct, little-endian; Launch
-	// keeps no reference to them.
+	// Launch starts a function. args are the bytes of its one parameter, a struct
+	// that it takes by value; Launch keeps no reference to them.
 	Launch(f Function, g Grid, args []byte) error
 
 	// Sync waits until the device has done all that was asked for.

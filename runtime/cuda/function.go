@@ -149,10 +149,11 @@ func (f *function) build(n int, tables Ptr) (launches []launch, content []byte, 
 // table appends a step's table to the content and makes the launch that reads
 // it. The entry takes
 //
-//	const Args* table, const u32* first_block, u32 segments
+//	struct Args { const Segment* table; const u32* first_block; u32 segments; };
 //
-// where kernel i of the step is blocks first_block[i] to first_block[i+1], which
-// the last one has not: it is the rest of the grid.
+// where a Segment is a kernel's arguments. Kernel i of the step is blocks
+// first_block[i] to first_block[i+1], which the last one has not: it is the rest
+// of the grid.
 func (f *function) table(l *launch, s step, n int, tables Ptr, content []byte) ([]byte, error) {
 	const align = 16
 	pad := func() {
@@ -179,7 +180,7 @@ func (f *function) table(l *launch, s step, n int, tables Ptr, content []byte) (
 	content = append(content, first...)
 	l.args = binary.LittleEndian.AppendUint64(l.args, uint64(tables)+uint64(table))
 	l.args = binary.LittleEndian.AppendUint64(l.args, uint64(tables)+uint64(firstBlock))
-	l.args = binary.LittleEndian.AppendUint32(l.args, uint32(len(s.kernels)))
+	l.args = binary.LittleEndian.AppendUint64(l.args, uint64(len(s.kernels))) // the upper half is padding
 	return content, nil
 }
 
