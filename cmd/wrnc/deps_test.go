@@ -50,6 +50,7 @@ const imports = `
 	runtime/metrics:
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
 	runtime/cuda:       runtime compiler/ir compiler/plan
+	runtime/cuda/emulator: runtime/cuda kernels/harness
 	runtime/cuda/toolkit:
 	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
