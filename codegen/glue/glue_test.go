@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/txtar"
 
-	"wrnc/codegen/cuda"
+	printer "wrnc/codegen/cuda"
 	"wrnc/codegen/glue"
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
@@ -46,13 +46,13 @@ func input(t *testing.T, net *dsl.Network, precision ir.DType) glue.Input {
 	t.Helper()
 	c, err := compiler.Compile(net, compiler.Options{Batch: net.Train.Batch, Precision: precision, Fuse: true})
 	require.NoError(t, err)
-	arch, err := cuda.Arch("sm_80")
+	arch, err := printer.Arch("sm_80")
 	require.NoError(t, err)
 	in := glue.Input{Module: c.Module}
 	for _, f := range c.Module.Funcs {
 		p, err := lower.Plan(f, arch)
 		require.NoError(t, err)
-		s, err := cuda.Emit(p, f)
+		s, err := printer.Emit(p, f)
 		require.NoError(t, err)
 		in.Plans, in.Sources = append(in.Plans, p), append(in.Sources, s)
 	}

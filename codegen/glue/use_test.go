@@ -3,7 +3,9 @@ package glue_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,17 +19,21 @@ import (
 	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
+	texts "wrnc/kernels"
 	kernels "wrnc/kernels/cpu"
+	"wrnc/kernels/harness"
 	"wrnc/runtime"
 	"wrnc/runtime/checkpoint"
 	"wrnc/runtime/cpu"
+	"wrnc/runtime/cuda"
+	"wrnc/runtime/cuda/emulator"
 	"wrnc/runtime/network"
 	"wrnc/runtime/train"
 )
 
 // user is a module of its own that uses a written package.
 type user struct {
-	m       *ir.Module
+	in      glue.Input
 	dir     string
 	program string
 }
@@ -46,7 +52,7 @@ func newUser(t *testing.T) *user {
 	in := input(t, small(t), ir.F32)
 	files, err := glue.Package(in)
 	require.NoError(t, err)
-	u := &user{m: in.Module, dir: t.TempDir()}
+	u := &user{in: in, dir: t.TempDir()}
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
@@ -95,11 +101,12 @@ type result struct {
 	Launches int
 }
 
-func (u *user) run(t *testing.T, target string, batches []batch) (r result, weights *checkpoint.File) {
+func (u *user) run(t *testing.T, target string, batches []batch, env ...string) (r result, weights *checkpoint.File) {
 	in, err := json.Marshal(batches)
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "w.safetensors")
 	cmd := exec.Command(u.program, target, path)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = bytes.NewReader(in)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -134,24 +141,59 @@ func data() []batch {
 	return out
 }
 
-// TestPackageOnCPU builds a program with a written package and compares all that
-// it computes, bit for bit, with a program that was loaded directly.
-func TestPackageOnCPU(t *testing.T) {
+// TestPackage builds a program with a written package and compares all that it
+// computes, bit for bit, with the same functions loaded directly.
+func TestPackage(t *testing.T) {
 	u := newUser(t)
-	got, weights := u.run(t, "cpu", data())
-	require.Equal(t, []int{8, 6, 3, 10, 4, u.m.Params()}, got.Sizes)
-
-	isa := kernels.Detect()
-	var plans []*plan.Plan
-	for _, f := range u.m.Funcs {
-		p, err := lower.Plan(f, cpu.Arch(isa))
+	t.Run("cpu", func(t *testing.T) {
+		got, weights := u.run(t, "cpu", data())
+		require.Equal(t, []int{8, 6, 3, 10, 4, u.in.Module.Params()}, got.Sizes)
+		isa := kernels.Detect()
+		var plans []*plan.Plan
+		for _, f := range u.in.Module.Funcs {
+			p, err := lower.Plan(f, cpu.Arch(isa))
+			require.NoError(t, err)
+			plans = append(plans, p)
+		}
+		ex, err := cpu.Load(u.in.Module, plans, cpu.Options{ISA: isa, Threads: 1})
 		require.NoError(t, err)
-		plans = append(plans, p)
-	}
-	ex, err := cpu.Load(u.m, plans, cpu.Options{ISA: isa, Threads: 1})
-	require.NoError(t, err)
-	defer ex.Close()
-	require.NoError(t, train.Initialize(ex, u.m, 5))
+		defer ex.Close()
+		u.compare(t, ex, got, weights)
+	})
+	t.Run("idle", func(t *testing.T) {
+		got, _ := u.run(t, "idle", data())
+		require.Equal(t, make([]float32, 4*10), got.Logits, "its kernels do nothing")
+		require.Len(t, got.Losses, 3)
+		require.Greater(t, got.Launches, 100)
+	})
+	t.Run("emulated", func(t *testing.T) {
+		if _, err := fs.Stat(texts.Files, "xent.cuh"); err != nil {
+			t.Skip("the template of the loss is missing")
+		}
+		dir := os.Getenv("WRNC_HARNESS_DIR")
+		if dir == "" {
+			dir = filepath.Join(os.TempDir(), fmt.Sprintf("wrnc-harness-%d", os.Getuid()))
+		}
+		h, err := harness.New(dir)
+		if errors.Is(err, harness.ErrNoCompiler) && os.Getenv("WRNC_REQUIRE_CUDA_TOOLS") == "" {
+			t.Skip("no generated kernel is executed: ", err)
+		}
+		require.NoError(t, err)
+		d, err := emulator.Open(h, emulator.Options{})
+		require.NoError(t, err)
+		defer d.Close()
+		ex, err := cuda.Load(u.in.Module, u.in.Plans, u.in.Sources, d, cuda.Options{})
+		require.NoError(t, err)
+		defer ex.Close()
+		got, weights := u.run(t, "emulated", data(), "WRNC_HARNESS_DIR="+dir)
+		u.compare(t, ex, got, weights)
+	})
+}
+
+// compare does what testdata/use does, on an executable.
+func (u *user) compare(t *testing.T, ex runtime.Executable, got result, weights *checkpoint.File) {
+	m := u.in.Module
+	require.NoError(t, train.Initialize(ex, m, 5))
 	run := func(function string, b batch, step uint64) []float32 {
 		out, err := ex.Run(function, runtime.Inputs{N: len(b.Labels), F32: map[string][]float32{"images": b.Images, "lr": {0.125}},
 			Labels: map[string][]int32{"labels": b.Labels}, U64: map[string]uint64{"seed": 5, "step": step}})
@@ -168,7 +210,7 @@ func TestPackageOnCPU(t *testing.T) {
 	require.Equal(t, run("infer", first, 0), got.Logits)
 	require.Equal(t, loss(run("eval", first, 0), 4), got.Measured)
 	require.Equal(t, got.Logits, got.Again, "the weights came back")
-	for _, s := range u.m.States {
+	for _, s := range m.States {
 		if s.Role == ir.Velocity {
 			continue
 		}
@@ -178,13 +220,6 @@ func TestPackageOnCPU(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, have, s.Name)
 	}
-
-	t.Run("cuda", func(t *testing.T) {
-		got, _ := u.run(t, "cuda", data())
-		require.Equal(t, make([]float32, 4*10), got.Logits, "its kernels do nothing")
-		require.Len(t, got.Losses, 3)
-		require.Greater(t, got.Launches, 100)
-	})
 }
 
 // TestRefusals holds what cannot be a package to its reasons.

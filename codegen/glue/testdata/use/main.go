@@ -1,7 +1,10 @@
 // Use trains and asks the network of package wrn10x1, which wrnc wrote, and prints
 // what came of it as JSON:
 //
-//	use cpu|cuda WEIGHTS < batches
+//	use cpu|idle|emulated WEIGHTS < batches
+//
+// idle is a device whose kernels do nothing, emulated one whose kernels run on the
+// CPU and are kept in $WRNC_HARNESS_DIR.
 package main
 
 import (
@@ -10,6 +13,8 @@ import (
 	"os"
 
 	"example.test/use/wrn10x1"
+	"wrnc/kernels/harness"
+	"wrnc/runtime/cuda/emulator"
 )
 
 // Batch is one step's data.
@@ -25,7 +30,7 @@ type Result struct {
 	Logits   []float32
 	Measured wrn10x1.Loss
 	Again    []float32 // the logits of a network that loads the weights
-	Launches int       // of the driver
+	Launches int       // of the idle device
 }
 
 func main() {
@@ -41,8 +46,20 @@ func run(target, weights string) error {
 		return err
 	}
 	o := wrn10x1.Options{Seed: 5, Threads: 2}
-	d := &driver{memory: map[uint64][]byte{}}
-	if target == "cuda" {
+	idle := &driver{memory: map[uint64][]byte{}}
+	switch target {
+	case "idle":
+		o.Target, o.Driver = wrn10x1.CUDA, idle
+	case "emulated":
+		h, err := harness.New(os.Getenv("WRNC_HARNESS_DIR"))
+		if err != nil {
+			return err
+		}
+		d, err := emulator.Open(h, emulator.Options{})
+		if err != nil {
+			return err
+		}
+		defer d.Close()
 		o.Target, o.Driver = wrn10x1.CUDA, d
 	}
 	net, err := wrn10x1.New(o)
@@ -83,6 +100,6 @@ func run(target, weights string) error {
 	if r.Again, err = net.Infer(first.Images); err != nil {
 		return err
 	}
-	r.Launches = d.launches
+	r.Launches = idle.launches
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
