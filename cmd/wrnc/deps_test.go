@@ -53,6 +53,8 @@ const imports = `
 	runtime/cuda/emulator: runtime/cuda kernels/harness
 	runtime/cuda/toolkit:
 	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
+	runtime/cuda/cubin: runtime/cuda/toolkit
+	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train compiler/ir
 
