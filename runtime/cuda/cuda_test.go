@@ -445,11 +445,12 @@ func TestCallsThatAreRefused(t *testing.T) {
 		"too many": {func(in *runtime.Inputs) { in.N = 5 }, "step: a batch of 5 samples; the plan is for 1 to 4"},
 		"one number": {func(in *runtime.Inputs) { *in = batch(1) },
 			"step: kernel conv: batch norm cannot train on one number a channel, as a batch of 1 leaves it; take a larger batch"},
-		"images": {func(in *runtime.Inputs) { in.N = 2 }, "step: parameter images (f32[4,2,2,3]): expected 24 elements for 2 samples, found 36"},
-		"labels": {func(in *runtime.Inputs) { in.Labels = nil }, "step: parameter labels (s32[4]): expected 3 elements for 3 samples, found 0"},
-		"class":  {func(in *runtime.Inputs) { in.Labels["labels"][1] = 8 }, "step: label 8 of sample 1: expected 0 to 7"},
-		"rate":   {func(in *runtime.Inputs) { in.F32["lr"] = nil }, "step: parameter lr (f32[]): expected 1 elements for 3 samples, found 0"},
-		"seed":   {func(in *runtime.Inputs) { delete(in.U64, "seed") }, "step: parameter seed (u64[]): expected 1 elements for 3 samples, found 0"},
+		"images":   {func(in *runtime.Inputs) { in.N = 2 }, "step: parameter images (f32[4,2,2,3]): expected 24 elements for 2 samples, found 36"},
+		"labels":   {func(in *runtime.Inputs) { in.Labels = nil }, "step: parameter labels (s32[4]): expected 3 elements for 3 samples, found 0"},
+		"class":    {func(in *runtime.Inputs) { in.Labels["labels"][1] = 8 }, "step: label 8 of sample 1: expected 0 to 7"},
+		"no class": {func(in *runtime.Inputs) { in.Labels["labels"][2] = -1 }, "step: label -1 of sample 2: expected 0 to 7"},
+		"rate":     {func(in *runtime.Inputs) { in.F32["lr"] = nil }, "step: parameter lr (f32[]): expected 1 elements for 3 samples, found 0"},
+		"seed":     {func(in *runtime.Inputs) { delete(in.U64, "seed") }, "step: parameter seed (u64[]): expected 1 elements for 3 samples, found 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := batch(3)
