@@ -113,6 +113,22 @@ func checkKernels(pl *plan.Plan) error {
 		if k.Block.Threads < 1 {
 			return fmt.Errorf("kernel %s has blocks of %d threads", k.Name, k.Block.Threads)
 		}
+		if err := checkTile(k); err != nil {
+			return fmt.Errorf("kernel %s: %w", k.Name, err)
+		}
+	}
+	return nil
+}
+
+// checkTile requires what the number of blocks is counted by.
+func checkTile(k *plan.Kernel) error {
+	switch {
+	case k.Kind == plan.Finish && (len(k.Channel) == 0 || len(k.Channel[0].Src) == 0):
+		return fmt.Errorf("it runs no channel op")
+	case k.Tabled() || k.Kind == plan.Xent || k.Kind == plan.XentGrad:
+		return nil
+	case k.Block.N < 1 || k.Kind == plan.WgradSum && k.Block.M < 1:
+		return fmt.Errorf("a tile of %d by %d", k.Block.M, k.Block.N)
 	}
 	return nil
 }

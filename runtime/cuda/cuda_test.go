@@ -403,6 +403,8 @@ func TestRefusals(t *testing.T) {
 		"plans' texts":  {func(x *tiny) { x.sources = x.sources[:1] }, "tiny: texts of 1 plans, there are 2"},
 		"blocks":        {func(x *tiny) { x.step.Kernels[3].Block.Threads = 64 }, "step: kernel q.update has blocks of 64 threads and 0 bytes, update_entry has 128 and 0 elsewhere"},
 		"threads":       {func(x *tiny) { x.step.Kernels[3].Block.Threads = 0 }, "step: kernel q.update has blocks of 0 threads"},
+		"tile":          {func(x *tiny) { x.step.Kernels[0].Block.N = 0 }, "step: kernel conv: a tile of 4 by 0"},
+		"channel ops":   {func(x *tiny) { x.step.Kernels[5].Channel = nil }, "step: kernel fold: it runs no channel op"},
 		"launches":      {func(x *tiny) { x.step.Launches = x.step.Launches[:2] }, "step: kernel loss runs in 0 launches"},
 		"moved state":   {func(x *tiny) { x.mean.Buffers[3].Offset = 0 }, "mean: state @p lies elsewhere than in another function"},
 		"missing state": {func(x *tiny) { x.mean.Buffers[3].Space = plan.Arena; x.mean.Arena = 320 }, "mean: 6 states, another function has 7"},
