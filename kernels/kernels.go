@@ -10,5 +10,5 @@ import "embed"
 
 // Files holds the texts under the names that they have in this folder.
 //
-//go:embed emu
+//go:embed *.cuh gpu emu
 var Files embed.FS

@@ -125,6 +125,12 @@ WRNC_DEVICE Vec<T, N> load(const T* p) {
   return v;
 }
 
+// load_readonly is load from global memory that no thread of the kernel writes.
+template <class T, u32 N>
+WRNC_DEVICE Vec<T, N> load_readonly(const T* p) {
+  return load<T, N>(p);
+}
+
 // store writes N elements where load reads them.
 template <class T, u32 N>
 WRNC_DEVICE void store(T* p, Vec<T, N> v) {

@@ -54,3 +54,6 @@ WRNC_DEVICE u16 bf16_bits(f32 a) {
   if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fff;
   return u16((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+
+// bf16x2_bits does so with two numbers, the first in the low half.
+WRNC_DEVICE u32 bf16x2_bits(f32 low, f32 high) { return bf16_bits(low) | u32(bf16_bits(high)) << 16; }
