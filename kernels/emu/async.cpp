@@ -15,11 +15,12 @@ bool copies_in_flight() { return in_flight > 0; }
 
 void start_block_copies() { in_flight = 0; }
 
-static void move(const AsyncCopy& c) {
+template <u32 bytes>
+static inline void move(const AsyncCopy& c) {
   if (c.from)
-    memcpy(c.to, c.from, c.bytes);
+    memcpy(c.to, c.from, bytes);
   else
-    memset(c.to, 0, c.bytes);
+    memset(c.to, 0, bytes);
 }
 
 static Cell* cells_of(const AsyncCopy& c) { return shared_space.writes + shared_space.cell(reinterpret_cast<uptr>(c.to)); }
@@ -49,18 +50,27 @@ static void start(void* shared, const void* global, bool valid, const void* pc) 
   for (u32 i = 0; i < bytes / 2; i++) cells[i] = kInFlight;
   copies.flying.push_back(c);
   if (valid) memcpy(copies.flying.back().at_start, global, bytes);
-  if (launch.early) move(c);
+  if (launch.early) move<bytes>(c);
   in_flight++;
 }
 
+template <u32 bytes>
 static void land(const AsyncCopy& c) {
-  if (c.from && memcmp(c.at_start, c.from, c.bytes))
+  if (c.from && memcmp(c.at_start, c.from, bytes))
     violate("async-source", c.pc, "the source of an asynchronous copy, %s, was written before the copy was waited for",
             describe_global(reinterpret_cast<uptr>(c.from)).c_str());
-  if (!launch.early) move(c);
+  if (!launch.early) move<bytes>(c);
   Cell* cells = cells_of(c);
-  for (u32 i = 0; i < c.bytes / 2; i++) cells[i] = clock_.self;
+  for (u32 i = 0; i < bytes / 2; i++) cells[i] = clock_.self;
   in_flight--;
+}
+
+static void land(const AsyncCopy& c) {
+  switch (c.bytes) {
+    case 4: return land<4>(c);
+    case 8: return land<8>(c);
+    case 16: return land<16>(c);
+  }
 }
 
 static void wait(u32 groups) {

@@ -1,6 +1,8 @@
 // The functions that g++'s sanitizers make a kernel call: -fsanitize=thread before
 // each access to memory, -fsanitize=bounds where an index leaves its array. No
 // sanitizer's library is linked: these are all there is.
+#include <string.h>
+
 #include "block.h"
 #include "shadow.h"
 
@@ -46,6 +48,25 @@ void __tsan_write1(void* p) { unaligned_access<1, true>(p, CALLER); }
 void __tsan_read_range(void* p, u64 bytes) { access_bytes(reinterpret_cast<uptr>(p), bytes, false, CALLER); }
 void __tsan_write_range(void* p, u64 bytes) { access_bytes(reinterpret_cast<uptr>(p), bytes, true, CALLER); }
 void __tsan_init() {}
+
+// A copy of a size that the compiler does not know is a call, which no hook precedes.
+// The linker sends these calls here (-Wl,--wrap).
+void* __wrap_memcpy(void* to, const void* from, u64 bytes) {
+  access_bytes(reinterpret_cast<uptr>(from), bytes, false, CALLER);
+  access_bytes(reinterpret_cast<uptr>(to), bytes, true, CALLER);
+  return memcpy(to, from, bytes);
+}
+
+void* __wrap_memmove(void* to, const void* from, u64 bytes) {
+  access_bytes(reinterpret_cast<uptr>(from), bytes, false, CALLER);
+  access_bytes(reinterpret_cast<uptr>(to), bytes, true, CALLER);
+  return memmove(to, from, bytes);
+}
+
+void* __wrap_memset(void* to, int value, u64 bytes) {
+  access_bytes(reinterpret_cast<uptr>(to), bytes, true, CALLER);
+  return memset(to, value, bytes);
+}
 
 // What the compiler tells of the place: the types follow only for some.
 struct Place {

@@ -183,6 +183,18 @@ void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
   abort_launch("global-oob", pc, "%s of %u bytes at 0x%llx, which is no memory of the kernel", verb(write), bytes, a);
 }
 
+void check_readonly(uptr a, u32 bytes, const void* pc) {
+  if (!global_space.holds(a)) {
+    violate("readonly", pc, "load_readonly at 0x%llx, which is not in global memory", a);
+    return;
+  }
+  for (u64 i = global_space.cell(a); i <= global_space.cell(a + bytes - 1); i++)
+    if (global_space.writes[i] > clock_.launch) {
+      violate("readonly", pc, "load_readonly of %u bytes at %s, which this launch has written", bytes, describe_global(a).c_str());
+      return;
+    }
+}
+
 void misaligned(uptr a, u32 bytes, bool write, const void* pc) {
   const std::string where = global_space.holds(a) ? describe_global(a) : describe_shared(a);
   if (global_space.holds(a) || shared_space.holds(a))
@@ -205,6 +217,7 @@ static void access_byte(uptr a, bool write, const void* pc) {
 
 void access_bytes(uptr a, uptr bytes, bool write, const void* pc) {
   report.counters.accesses++;
+  if (on_a_stack(a)) return;
   const uptr end = a + bytes;
   if (a % 2 && a < end) access_byte(a++, write, pc);
   for (; a + 2 <= end; a += 2) write ? access<2, true>(a, pc) : access<2, false>(a, pc);
@@ -212,3 +225,7 @@ void access_bytes(uptr a, uptr bytes, bool write, const void* pc) {
 }
 
 }  // namespace emu
+
+void emu_load_readonly(const void* global, u32 bytes) {
+  emu::check_readonly(reinterpret_cast<emu::uptr>(global), bytes, __builtin_return_address(0));
+}

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "abi.cuh"
+#include "fiber.h"
 #include "report.h"
 
 namespace emu {
@@ -76,6 +77,10 @@ bool judge_global(uptr a, u32 bytes, bool write, const void* pc);
 bool judge_shared(uptr a, u32 bytes, bool write, const void* pc);
 void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc);
 void misaligned(uptr a, u32 bytes, bool write, const void* pc);
+
+// check_readonly reports a load that a GPU may serve from a cache which no write
+// reaches, if the launch has written the bytes.
+void check_readonly(uptr a, u32 bytes, const void* pc);
 
 // ---- Fast paths. They look at all cells of an access at once.
 
@@ -190,7 +195,7 @@ inline __attribute__((always_inline)) void access(uptr a, const void* pc) {
     const auto w = load_cells<N>(global_space.writes + i), r = load_cells<N>(global_space.reads + i);
     if (__builtin_expect(suspicious_global<N, kWrite>(w, r), false)) return second_look_global<N, kWrite>(a, pc);
     record_global<N, kWrite>(i, r);
-  } else {
+  } else if (!on_a_stack(a)) {
     judge_elsewhere(a, bytes, kWrite, pc);
   }
 }
