@@ -56,7 +56,7 @@ func (a *against) producer(v *ir.Value) int {
 
 // places finds the buffer of every value.
 func (a *against) places() error {
-	named := map[Space]map[string]int{State: {}, Input: {}, Arena: {}}
+	named := map[Space]map[string]int{State: {}, Input: {}, Arena: {}, Counter: {}}
 	for i, b := range a.p.Buffers {
 		if _, twice := named[b.Space][b.Name]; twice && b.Space != Arena {
 			return fmt.Errorf("two buffers of the %v are called %s", b.Space, b.Name)

@@ -152,3 +152,16 @@ func (k *Kernel) SplitElems() int {
 func (c ConvShape) PartialElems() int {
 	return c.R * c.R * c.C * ((c.K + c.Chans - 1) / c.Chans * c.Chans)
 }
+
+// TapRange is the least and the greatest distance, in rows of the gradient, from
+// a result of a strided dgrad in its phase's plane to the gradients it reads:
+// those of row h = Stride*i + phase lie at i + d for some d in [lo, hi].
+func (c ConvShape) TapRange() (lo, hi int) {
+	lo, hi = 1<<30, -1<<30
+	for phase := range c.OutStep() {
+		for _, t := range c.Taps(phase) {
+			lo, hi = min(lo, t.Offset-c.Border()), max(hi, t.Offset-c.Border())
+		}
+	}
+	return lo, hi
+}
