@@ -1,0 +1,280 @@
+// Convolution and its gradient by the picture, as an implicit matrix product:
+//
+//     result[pixel, out] = sum over taps and in of input[pixel shifted by tap, in] * weight[tap, in, out]
+//
+// A block computes a tile of M pixels (one unit, see units.cuh) x N channels. It
+// takes the input channels in chunks of K. For each chunk:
+//
+//   fill      the input goes through the prologue into a tile of shared memory, with
+//             a border so that every tap of every pixel lies in it: each input is
+//             transformed once, not once a tap
+//   multiply  for each tap the product reads that tile shifted by the tap. Weights of
+//             (chunk, tap) come through a ring of asynchronous copies
+//
+// While one chunk is multiplied, the next is filled into a second tile, a share at
+// every tap. At the end
+//
+//   drain     the sums go through a result tile in shared memory, some columns at a
+//             time, so that the epilogue sees vectors of channels
+//
+// Backward, the weight's roles change: its rows k are summed over, its columns c are
+// the result's channels. A strided gradient runs by phases: a result row
+// h = stride*i + phase only meets filter rows r with (h + pad - r) divisible by the
+// stride. A phase may have no tap at all (1x1, stride 2): its result is zero, and
+// still goes through the epilogue.
+#pragma once
+
+#include "drain.cuh"
+#include "fill.cuh"
+
+// ConvShape is the forward convolution's geometry, for its gradients too: picture
+// [H,W,C], filter [K,R,R,C], result [P,Q,K].
+template <i32 H_, i32 W_, i32 C_, i32 P_, i32 Q_, i32 K_, i32 R_, i32 Pad_, i32 Stride_, bool Dgrad_>
+struct ConvShape {
+  static constexpr i32 H = H_, W = W_, C = C_, P = P_, Q = Q_, K = K_, R = R_, kPad = Pad_, kStride = Stride_;
+  static constexpr bool kDgrad = Dgrad_;
+  static_assert(P == (H + 2 * kPad - R) / kStride + 1 && Q == (W + 2 * kPad - R) / kStride + 1, "sizes belong together");
+  static_assert(kPad < R, "a tap reaches each result");
+
+  static constexpr i32 kIn = kDgrad ? K : C, kOut = kDgrad ? C : K;  // channels summed over, channels of the result
+  static constexpr i32 kInRows = kDgrad ? P : H, kInCols = kDgrad ? Q : W;
+  static constexpr i32 kOutRows = kDgrad ? H : P, kOutCols = kDgrad ? W : Q;
+  static constexpr i32 kPhase = kDgrad ? kStride : 1;  // phases of a row of the result
+
+  // Of a filter with one tap only the pixels that it hits are filled.
+  static constexpr i32 kPick = !kDgrad && R == 1 ? kStride : 1;
+  static constexpr i32 kAdvance = !kDgrad && R > 1 ? kStride : 1;
+
+  // Rows of input that one result row of any phase can reach, and the first of
+  // them, from row y*kStride forward, from row i of the phase's plane backward.
+  // Backward that is (phase + kPad - r)/kStride; C++ rounds to 0, which is up where
+  // the first row is negative.
+  static constexpr i32 kFirst = kDgrad ? (kPad - R + 1) / kStride : -kPad;
+  static constexpr i32 kSpan = kDgrad ? (kStride - 1 + kPad) / kStride - kFirst + 1 : R;
+};
+
+// ConvTile: M pixels x N channels, K input channels at a time, by WarpsM x WarpsN
+// warps; Stages is the number of weight tiles in flight, plus one.
+template <class Math_, u32 M_, u32 N_, u32 K_, u32 WarpsM_, u32 WarpsN_, u32 Stages_>
+struct ConvTile {
+  using Math = Math_;
+  static constexpr u32 M = M_, N = N_, K = K_, kWarpsM = WarpsM_, kWarpsN = WarpsN_, kStages = Stages_;
+  static constexpr u32 kThreads = 32 * kWarpsM * kWarpsN;
+  static constexpr u32 kWarpRows = M / kWarpsM, kWarpCols = N / kWarpsN;
+  static constexpr u32 MI = kWarpRows / 16, NI = kWarpCols / 8;  // a warp's blocks
+  static_assert(M % (16 * kWarpsM) == 0 && N % (8 * kWarpsN) == 0 && K % Math::kStep == 0, "a tile is whole blocks");
+  static_assert((kWarpsN & (kWarpsN - 1)) == 0 && kStages >= 2, "");
+};
+
+// ResultTile is how M x N sums pass through shared memory: each warp gives kBlocks
+// blocks of 8 columns at a time, 64 columns and 8192 floats in all at the most
+// (more only if one block of each warp has more).
+template <u32 M, u32 NI, u32 WarpsN>
+struct ResultTile {
+  static constexpr u32 kLimit = (8192 / M < 64 ? 8192 / M : 64) / (8 * WarpsN);
+  static constexpr u32 kBlocks = NI % 8 == 0 && kLimit >= 8 ? 8 : NI % 4 == 0 && kLimit >= 4 ? 4 : NI % 2 == 0 && kLimit >= 2 ? 2 : 1;
+  static constexpr u32 kSlabs = NI / kBlocks;
+  static constexpr u32 kRun = kBlocks * 8, kColumns = kRun * WarpsN;
+  static constexpr u32 kRow = kColumns + 8;
+  using Cols = Columns<kColumns, kRun, NI * 8>;
+};
+
+WRNC_DEVICE constexpr u32 up16(u32 bytes) { return (bytes + 15) / 16 * 16; }
+
+// ConvLayout is a kernel's shared memory. The compiler computes kShared too:
+//
+//     odd(e)   = e + 16/size if e*size/16 is even, else e            elements of a row, size = bytes of a stored element
+//     words(e) = e + 8 if e is a multiple of 16, else e
+//     input    = positions(window) * odd(K)
+//     weights  = N * odd(K) forward; backward K * odd(N) for bf16 and K * words(N) for f32
+//     operands = up16((input, twice if there are several chunks) * size) + up16(stages * weights * size)
+//     result   = M * (columns + 8) * 4 + scratch * 4
+//     kShared  = max(operands, result)
+template <class Shape, class Unit, class Tile, class Epilogue>
+struct ConvLayout {
+  using Math = typename Tile::Math;
+  using Store = typename Math::Store;
+  using Grid = Units<Shape::kOutRows, Shape::kOutCols, Shape::kPhase, Unit>;
+  using Input = Window<Shape::kInRows, Shape::kInCols, Unit::kSamples, (Unit::kRows - 1) * Shape::kAdvance + Shape::kSpan,
+                       (Unit::kPixels - 1) * Shape::kAdvance + Shape::kSpan, Shape::kPick, Shape::kAdvance>;
+  using Result = ResultTile<Tile::M, Tile::NI, Tile::kWarpsN>;
+  using Reducer = UnitReducer<typename Result::Cols, Epilogue::kVec, Tile::kThreads>;
+  static_assert(u32(Unit::kVolume) <= Tile::M, "a unit fits its tile");
+
+  static constexpr i32 kChunks = ceil_div(Shape::kIn, i32(Tile::K));
+  static constexpr i32 kTilesN = ceil_div(Shape::kOut, i32(Tile::N));
+
+  static constexpr u32 kInputRow = Math::rows_row(Tile::K);
+  static constexpr u32 kInput = u32(Input::kPositions) * kInputRow;
+  static constexpr u32 kInputs = kChunks > 1 ? 2 : 1;
+
+  // A weight tile: rows of consecutive c.
+  static constexpr u32 kWeightRows = Shape::kDgrad ? Tile::K : Tile::N, kWeightCols = Shape::kDgrad ? Tile::N : Tile::K;
+  static constexpr u32 kWeightRow = Shape::kDgrad ? Math::columns_row(Tile::N) : Math::rows_row(Tile::K);
+  static constexpr u32 kWeight = kWeightRows * kWeightRow;
+
+  static constexpr u32 kScratch = Epilogue::kReduces ? Reducer::kScratch : 0;
+
+  static constexpr u32 kOperands = up16(kInputs * kInput * sizeof(Store)) + up16(Tile::kStages * kWeight * sizeof(Store));
+  static constexpr u32 kDrain = up16(Tile::M * Result::kRow * 4) + up16(kScratch * 4);
+  static constexpr u32 kShared = kOperands > kDrain ? kOperands : kDrain;
+};
+
+// Taps are the filter's taps that a phase meets: rows r0, r0 + stride, ..., and
+// columns alike.
+template <class Shape>
+struct Taps {
+  i32 r0, s0, rows, cols;
+  i32 y, x;  // row and column of the input tile that tap (r0, s0) reads for the first result
+
+  WRNC_DEVICE Taps of(const Place& u) {
+    if constexpr (Shape::kPhase == 1) return Taps{0, 0, Shape::R, Shape::R, first(0), first(0)};
+    const i32 r0 = (u.phase_y + Shape::kPad) % Shape::kStride, s0 = (u.phase_x + Shape::kPad) % Shape::kStride;
+    return Taps{r0, s0, (Shape::R - r0 + Shape::kStride - 1) / Shape::kStride, (Shape::R - s0 + Shape::kStride - 1) / Shape::kStride,
+                first(u.phase_y), first(u.phase_x)};
+  }
+
+  // Forward a later tap lies further, backward nearer.
+  WRNC_DEVICE i32 first(i32 phase) { return Shape::kDgrad ? (phase + Shape::kPad) / Shape::kStride - Shape::kFirst : 0; }
+
+  WRNC_MEMBER i32 count() const { return rows * cols; }
+  WRNC_MEMBER i32 weight(i32 tap) const {
+    return (r0 + tap / cols * Shape::kPhase) * Shape::R + s0 + tap % cols * Shape::kPhase;
+  }
+  template <class Input>
+  WRNC_MEMBER i32 shift(i32 tap) const {
+    const i32 r = tap / cols, s = tap % cols;
+    return Shape::kDgrad ? Input::shift(y - r, x - s) : Input::shift(r, s);
+  }
+};
+
+// copy_weights starts the copy of a tap's weights, [row][column] from rows `k0` and
+// columns `c0` on, zero past the last. It copies as many bytes at a time as the
+// channel count keeps aligned; an odd number of two-byte channels needs plain loads.
+template <class Shape, u32 RowsN, u32 ColsN, u32 Row, u32 Threads, class Store>
+WRNC_DEVICE void copy_weights(Store* tile, const Store* weight, i32 k0, i32 c0, i32 tap) {
+  constexpr u32 row_bytes = u32(Shape::C) * sizeof(Store);
+  constexpr u32 bytes = row_bytes % 16 == 0 ? 16 : row_bytes % 8 == 0 ? 8 : row_bytes % 4 == 0 ? 4 : 2;
+  constexpr u32 V = bytes / sizeof(Store), vectors = ColsN / V, total = RowsN * vectors;
+  static_assert(ColsN % V == 0, "");
+#pragma unroll 4
+  for (u32 i = thread_index(); i < total; i += Threads) {
+    const u32 row = i / vectors, column = i % vectors * V;
+    const i32 k = k0 + i32(row), c = c0 + i32(column);
+    const bool valid = k < Shape::K && c < Shape::C;
+    const Store* const from = weight + (valid ? (i64(k) * (Shape::R * Shape::R) + tap) * Shape::C + c : 0);
+    Store* const to = tile + row * Row + column;
+    if constexpr (bytes >= 4) {
+      cp_async<bytes>(to, from, valid);
+    } else {
+      store_floats<1>(to, valid ? load_floats<1>(from) : Floats<1>{});
+    }
+  }
+}
+
+template <bool First, class A, class B>
+struct Chosen {
+  using Type = A;
+};
+template <class A, class B>
+struct Chosen<false, A, B> {
+  using Type = B;
+};
+template <bool First, class A, class B>
+using Choose = typename Chosen<First, A, B>::Type;
+
+// conv is the whole kernel.
+template <class Shape, class Unit, class Tile, class Prologue, class Epilogue, class Args>
+WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight) {
+  using L = ConvLayout<Shape, Unit, Tile, Epilogue>;
+  using Math = typename Tile::Math;
+  using Store = typename Math::Store;
+  using Input = typename L::Input;
+  using Fill = Filler<Prologue, Input, Store, Tile::K, L::kInputRow, u32(Input::kPositions), Shape::kIn, Tile::kThreads>;
+  constexpr u32 MI = Tile::MI, NI = Tile::NI, blocks = NI % 2 == 0 ? 2 : 1;
+
+  const i32 tile = i32(block_index()) % L::kTilesN, unit = i32(block_index()) / L::kTilesN;
+  const u32 warp_row = warp_index() / Tile::kWarpsN * Tile::kWarpRows, warp_col = warp_index() % Tile::kWarpsN * Tile::kWarpCols;
+  const Place place = L::Grid::place(unit);
+  f32 sums[MI][NI][4] = {};
+  {
+    Smem smem(L::kShared);
+    Store* const inputs = smem.take<Store, L::kInputs * L::kInput>();
+    Store* const weights = smem.take<Store, Tile::kStages * L::kWeight>();
+    const Taps<Shape> taps = Taps<Shape>::of(place);
+    const i32 steps = taps.count() * L::kChunks;  // a step is a tap of a chunk
+    constexpr i32 start = Shape::kDgrad ? 1 : Shape::kStride;
+    const Fill fill{place.n, place.y * start + Shape::kFirst, place.x * start + Shape::kFirst};
+
+    // Where this thread's rows of A begin in the input tile, and of B in a weight tile.
+    using ViewA = typename Math::RowsA;
+    u32 own_a[MI][ViewA::kOwn];
+#pragma unroll
+    for (u32 i = 0; i < MI; i++)
+#pragma unroll
+      for (u32 j = 0; j < ViewA::kOwn; j++) {
+        const i32 m = i32(warp_row + i * 16 + ViewA::row(j)), pixel = m < Unit::kVolume ? m : 0;  // the last rows may be unused
+        own_a[i][j] = u32(Input::position(pixel / (Unit::kRows * Unit::kPixels), pixel / Unit::kPixels % Unit::kRows,
+                                          pixel % Unit::kPixels)) * L::kInputRow + ViewA::element();
+      }
+    using ViewB = Choose<Shape::kDgrad, typename Math::template ColumnsB<blocks>, typename Math::template RowsB<blocks>>;
+    constexpr u32 b_column = Shape::kDgrad ? 1 : L::kWeightRow, b_term = Shape::kDgrad ? L::kWeightRow : 1;
+    u32 own_b[ViewB::kOwn];
+    own_offsets<ViewB>(own_b, L::kWeightRow);
+
+    const auto copy = [&](i32 step) {
+      if (step < steps) {
+        const i32 chunk = step / taps.count(), tap = step % taps.count(), in = chunk * i32(Tile::K), out = tile * i32(Tile::N);
+        copy_weights<Shape, L::kWeightRows, L::kWeightCols, L::kWeightRow, Tile::kThreads>(
+            weights + u32(step) % Tile::kStages * L::kWeight, weight, Shape::kDgrad ? in : out, Shape::kDgrad ? out : in, taps.weight(tap));
+      }
+      cp_async_commit();  // also without copies: a group a step
+    };
+
+    if (steps > 0) fill.fill(args, inputs, 0, 0, Fill::kRounds);
+#pragma unroll
+    for (u32 stage = 0; stage + 1 < Tile::kStages; stage++) copy(i32(stage));
+
+    i32 chunk = 0, tap = 0;
+    for (i32 step = 0; step < steps; step++) {
+      cp_async_wait<Tile::kStages - 2>();
+      barrier();  // this step's weights and inputs are there; all have done with those of the step before
+      copy(step + i32(Tile::kStages) - 1);
+      if (chunk + 1 < L::kChunks) {
+        const u32 count = u32(taps.count());
+        fill.fill(args, inputs + u32(chunk + 1) % L::kInputs * L::kInput, (chunk + 1) * i32(Tile::K), Fill::kRounds * u32(tap) / count,
+                  Fill::kRounds * u32(tap + 1) / count);
+      }
+
+      const Store* const a_tile = inputs + u32(chunk) % L::kInputs * L::kInput + u32(taps.template shift<Input>(tap)) * L::kInputRow;
+      const Store* const b_tile = weights + u32(step) % Tile::kStages * L::kWeight + warp_col * b_column;
+#pragma unroll
+      for (u32 k = 0; k < Tile::K; k += Math::kStep) {
+        typename Math::A a[MI];
+#pragma unroll
+        for (u32 i = 0; i < MI; i++) ViewA::load(a[i], a_tile + k, own_a[i]);
+        multiply_columns<Math, ViewB, blocks>(sums, a, b_tile + k * b_term, own_b, 8 * b_column);
+      }
+      if (++tap == taps.count()) tap = 0, chunk++;
+    }
+    barrier();  // the result takes the place of the operands
+  }
+
+  using Result = typename L::Result;
+  Smem smem(L::kShared);
+  f32* const result = smem.take<f32, Tile::M * Result::kRow>();
+  f32* scratch = nullptr;
+  if constexpr (Epilogue::kReduces) scratch = smem.take<f32, L::kScratch>();
+  f32* const mine = result + warp_row * Result::kRow + warp_index() % Tile::kWarpsN * Result::kRun;
+#pragma unroll 1
+  for (u32 slab = 0; slab < Result::kSlabs; slab++) {
+    if (slab > 0) barrier();
+    store_sums<Result::kBlocks>(mine, Result::kRow, sums, slab * Result::kBlocks);
+    barrier();
+    const typename Result::Cols columns{tile * i32(Tile::N) + i32(slab * Result::kRun)};
+    drain<Epilogue, typename L::Grid, Unit, Tile::kThreads>(
+        args, place, unit, columns, Shape::kOut, scratch,
+        [&](u32 m, u32 column) { return load_floats<Epilogue::kVec>(result + m * Result::kRow + column); });
+  }
+  if constexpr (Epilogue::kReduces) finish_channels<Epilogue, typename L::Grid, Tile::N, Tile::kThreads>(args, unit, tile, Shape::kOut, scratch);
+}
