@@ -198,7 +198,7 @@ WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight
   const Place place = L::Grid::place(unit);
   f32 sums[MI][NI][4] = {};
   {
-    Smem smem(L::kShared);
+    Smem smem(L::kOperands);
     Store* const inputs = smem.take<Store, L::kInputs * L::kInput>();
     Store* const weights = smem.take<Store, Tile::kStages * L::kWeight>();
     const Taps<Shape> taps = Taps<Shape>::of(place);
@@ -261,7 +261,7 @@ WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight
   }
 
   using Result = typename L::Result;
-  Smem smem(L::kShared);
+  Smem smem(L::kDrain);
   f32* const result = smem.take<f32, Tile::M * Result::kRow>();
   f32* scratch = nullptr;
   if constexpr (Epilogue::kReduces) scratch = smem.take<f32, L::kScratch>();

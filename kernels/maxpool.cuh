@@ -4,19 +4,21 @@
 //     #include "maxpool.cuh"
 //
 //     struct Args { const bf16* a0; f32* a1; i32 n; };             // picture, result
-//     using Shape = WindowShape<112,112,64, 56,56, 3,1,2>;         // H W C  P Q  R pad stride
-//     using Block = WindowBlock<256, 4>;                           // threads, channels of a thread
+//     using Shape = WindowShape<112, 112, 64, 56, 56, 3, 1, 2>;    // H W C, P Q, R pad stride
 //
-//     WRNC_KERNEL(maxpool_..., 256, 1)(const Args args) { maxpool<Shape, Block>(args.a0, args.a1, args.n); }
+//     WRNC_KERNEL(maxpool_..., 256, 2)(const Args args) {
+//       maxpool<Shape, 4, 256>(args.a0, args.a1, args.n);          // channels of a thread, threads
+//     }
 //
 //     // maxpool_grad, windows of 3x3, stride 2: [N,56,56,64] in f32 -> [N,112,112,64]
 //     #include "maxpool.cuh"
 //
 //     struct Args { const f32* a0; const bf16* a1; f32* a2; i32 n; };  // gradient of the result, picture, gradient of the picture
-//     using Shape = WindowShape<112,112,64, 56,56, 3,1,2>;
-//     using Block = WindowBlock<256, 4>;
+//     using Shape = WindowShape<112, 112, 64, 56, 56, 3, 1, 2>;
 //
-//     WRNC_KERNEL(maxpool_grad_..., 256, 1)(const Args args) { maxpool_grad<Shape, Block>(args.a0, args.a1, args.a2, args.n); }
+//     WRNC_KERNEL(maxpool_grad_..., 256, 2)(const Args args) {
+//       maxpool_grad<Shape, 4, 256>(args.a0, args.a1, args.a2, args.n);
+//     }
 //
 // Each pointer may be f32 or bf16. A thread computes neighbouring channels of one
 // pixel: of the result, or of the picture's gradient.
@@ -32,11 +34,6 @@ struct WindowShape {
   static_assert((h + 2 * pad - r) / stride + 1 == p && (w + 2 * pad - r) / stride + 1 == q, "the windows of a picture");
 };
 
-template <u32 threads, u32 channels>
-struct WindowBlock {
-  static constexpr u32 kThreads = threads, kVec = channels;
-};
-
 // Place is what a thread computes: its first channel of a pixel.
 struct Place {
   i32 n, y, x, c;
@@ -44,26 +41,25 @@ struct Place {
 };
 
 // place_of is the thread's place among n pictures of rows x cols pixels.
-template <class Block, u32 rows, u32 cols, u32 channels>
+template <u32 V, u32 threads, u32 rows, u32 cols, u32 channels>
 WRNC_DEVICE Place place_of(i32 n) {
-  static_assert(channels % Block::kVec == 0, "channels of a thread divide those of a pixel");
-  constexpr u32 vectors = channels / Block::kVec;
+  static_assert(channels % V == 0, "channels of a thread divide those of a pixel");
+  constexpr u32 vectors = channels / V;
   static_assert(u64(rows) * cols * vectors < 0x80000000, "a picture is numbered in 31 bits");
   constexpr u32 picture = rows * cols * vectors;
-  const u64 index = u64(block_index()) * Block::kThreads + thread_index();
+  const u64 index = u64(block_index()) * threads + thread_index();
   const u64 sample = index / picture;
   const u32 rest = u32(index % picture), pixel = rest / vectors;
-  return Place{i32(sample), i32(pixel / cols), i32(pixel % cols), i32(rest % vectors * Block::kVec), sample < u64(n)};
+  return Place{i32(sample), i32(pixel / cols), i32(pixel % cols), i32(rest % vectors * V), sample < u64(n)};
 }
 
 // maxpool takes the largest element of each window inside the picture; a NaN is
 // larger than any number.
-template <class Shape, class Block, class X, class Y>
+template <class Shape, u32 V, u32 threads, class X, class Y>
 WRNC_DEVICE void maxpool(const X* x, Y* y, i32 n) {
-  constexpr u32 V = Block::kVec;
   constexpr i32 H = Shape::kH, W = Shape::kW, C = Shape::kC, P = Shape::kP, Q = Shape::kQ, R = Shape::kR;
   constexpr i32 step = Shape::kStride, pad = Shape::kPad;
-  const Place at = place_of<Block, P, Q, C>(n);
+  const Place at = place_of<V, threads, P, Q, C>(n);
   if (at.valid) {
     const i32 row = at.y * step - pad, col = at.x * step - pad;  // may lie outside the picture
     const X* const picture = x + i64(at.n) * (H * W) * C + at.c;
@@ -96,12 +92,11 @@ WRNC_DEVICE bool outdone(f32 x, f32 u, bool before) {
 // maxpool_grad gives an element the gradients of those windows whose largest it is,
 // added up in the order of the windows. A thread looks through each window that its
 // pixel lies in, so that nothing is added from two threads.
-template <class Shape, class Block, class G, class X, class D>
+template <class Shape, u32 V, u32 threads, class G, class X, class D>
 WRNC_DEVICE void maxpool_grad(const G* g, const X* x, D* dx, i32 n) {
-  constexpr u32 V = Block::kVec;
   constexpr i32 H = Shape::kH, W = Shape::kW, C = Shape::kC, P = Shape::kP, Q = Shape::kQ, R = Shape::kR;
   constexpr i32 step = Shape::kStride, pad = Shape::kPad;
-  const Place at = place_of<Block, H, W, C>(n);
+  const Place at = place_of<V, threads, H, W, C>(n);
   if (at.valid) {
     const X* const picture = x + i64(at.n) * (H * W) * C + at.c;
     const G* const grad = g + i64(at.n) * (P * Q) * C + at.c;

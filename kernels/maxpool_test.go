@@ -23,9 +23,8 @@ type windows struct {
 func (s windows) p() int { return ir.ConvOut(s.h, s.kernel, s.pad, s.stride) }
 func (s windows) q() int { return ir.ConvOut(s.w, s.kernel, s.pad, s.stride) }
 
-func (s windows) types() string {
-	return fmt.Sprintf("using Shape = WindowShape<%d,%d,%d, %d,%d, %d,%d,%d>;\nusing Block = WindowBlock<%d, %d>;\n",
-		s.h, s.w, s.c, s.p(), s.q(), s.kernel, s.pad, s.stride, s.threads, s.vec)
+func (s windows) shape() string {
+	return fmt.Sprintf("using Shape = WindowShape<%d, %d, %d, %d, %d, %d, %d, %d>;\n", s.h, s.w, s.c, s.p(), s.q(), s.kernel, s.pad, s.stride)
 }
 
 // forward and backward are what codegen prints.
@@ -34,8 +33,8 @@ func (s windows) forward() string {
 
 struct Args { const %s* a0; f32* a1; i32 n; };
 %s
-WRNC_KERNEL(maxpool_, %d, 1)(const Args args) { maxpool<Shape, Block>(args.a0, args.a1, args.n); }
-`, s.x, s.types(), s.threads)
+WRNC_KERNEL(maxpool_, %[3]d, 2)(const Args args) { maxpool<Shape, %[4]d, %[3]d>(args.a0, args.a1, args.n); }
+`, s.x, s.shape(), s.threads, s.vec)
 }
 
 func (s windows) backward() string {
@@ -43,8 +42,8 @@ func (s windows) backward() string {
 
 struct Args { const %s* a0; const %s* a1; f32* a2; i32 n; };
 %s
-WRNC_KERNEL(maxpool_grad_, %d, 1)(const Args args) { maxpool_grad<Shape, Block>(args.a0, args.a1, args.a2, args.n); }
-`, s.g, s.x, s.types(), s.threads)
+WRNC_KERNEL(maxpool_grad_, %[4]d, 2)(const Args args) { maxpool_grad<Shape, %[5]d, %[4]d>(args.a0, args.a1, args.a2, args.n); }
+`, s.g, s.x, s.shape(), s.threads, s.vec)
 }
 
 // interpreted evaluates both ops by the interpreter.

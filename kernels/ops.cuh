@@ -119,16 +119,33 @@ WRNC_DEVICE Floats<V> avgpool_grad(Floats<V> g, f32 pixels) {
 
 struct tf32 {};  // stored as an f32 with ten mantissa bits
 
-WRNC_DEVICE f32 rounded(f32 x, f32) { return x; }
-WRNC_DEVICE f32 rounded(f32 x, bf16) { return from_bits(u32(bf16_bits(x)) << 16); }
-WRNC_DEVICE f32 rounded(f32 x, tf32) {
-  const u32 b = bits_of(x);
-  return (b & 0x7f800000) == 0x7f800000 ? x : from_bits((b + 0xfff + (b >> 13 & 1)) & ~0x1fffu);
+template <u32 V>
+WRNC_DEVICE Floats<V> rounded(Floats<V> x, f32) {
+  return x;
+}
+
+template <u32 V>
+WRNC_DEVICE Floats<V> rounded(Floats<V> x, tf32) {
+  return map_floats<V>([&](u32 i) {
+    const u32 b = bits_of(x.v[i]);
+    return (b & 0x7f800000) == 0x7f800000 ? x.v[i] : from_bits((b + 0xfff + (b >> 13 & 1)) & ~0x1fffu);
+  });
+}
+
+template <u32 V>
+WRNC_DEVICE Floats<V> rounded(Floats<V> x, bf16) {
+#pragma unroll
+  for (u32 i = 0; i < V; i += 2) {
+    const u32 pair = bf16x2_bits(x.v[i], V > 1 ? x.v[i + 1] : 0.0f);
+    x.v[i] = from_bits(pair << 16);
+    if (V > 1) x.v[i + 1] = from_bits(pair & 0xffff0000);
+  }
+  return x;
 }
 
 template <class T, u32 V>
 WRNC_DEVICE Floats<V> round_to(Floats<V> x) {
-  return map_floats<V>([&](u32 i) { return rounded(x.v[i], T{}); });
+  return rounded(x, T{});
 }
 
 // ---- Dropout.

@@ -24,6 +24,8 @@ const imports = `
 	dsl/diag:
 	dsl:                dsl/diag github.com/alecthomas/participle/v2
 
+	kernels:
+	kernels/harness:    kernels
 	kernels/f32:
 	kernels/cpu:        kernels/f32 golang.org/x/sys
 	kernels/cpu/asm:    github.com/mmcloughlin/avo
@@ -36,6 +38,7 @@ const imports = `
 	compiler/passes:    compiler/ir
 	compiler/plan:      compiler/ir
 	compiler/lower:     compiler/ir compiler/plan
+	codegen/cuda:       compiler/ir compiler/plan
 	compiler:           compiler/ir compiler/irgen compiler/autodiff compiler/passes dsl
 
 	runtime:
@@ -48,6 +51,7 @@ const imports = `
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
+	cmd/wrnc:           codegen/cuda
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train kernels/cpu
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 

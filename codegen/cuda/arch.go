@@ -7,20 +7,22 @@ import (
 	"wrnc/compiler/plan"
 )
 
-// archs are the GPUs that kernels are written for, with the largest common part
-// of each compute capability: multiprocessors of a typical card, bytes of the
-// second cache, and shared memory of a block and of a multiprocessor (CUDA C++
-// Programming Guide, "Technical Specifications per Compute Capability").
+// archs are the GPUs that kernels are written for: one card of each compute
+// capability, with its nominal figures. Shared memory is from the CUDA C++
+// Programming Guide, "Technical Specifications per Compute Capability";
+// multiprocessors, clock, memory and dense rates from the makers' data sheets,
+// the rates divided by clock and multiprocessors.
 var archs = []struct {
-	name                      string
-	sms, l2, shared, sharedSM int
+	name, card string
+	l2         int
+	gpu        plan.GPU
 }{
-	{"sm_80", 108, 40 << 20, 163 << 10, 164 << 10},   // A100
-	{"sm_86", 82, 6 << 20, 99 << 10, 100 << 10},      // RTX 3090
-	{"sm_89", 128, 72 << 20, 99 << 10, 100 << 10},    // RTX 4090
-	{"sm_90", 132, 50 << 20, 227 << 10, 228 << 10},   // H100, H200
-	{"sm_100", 148, 126 << 20, 227 << 10, 228 << 10}, // B200
-	{"sm_120", 170, 96 << 20, 99 << 10, 100 << 10},   // RTX 5090
+	{"sm_80", "A100 80GB", 40 << 20, plan.GPU{SMs: 108, Shared: 163 << 10, SharedSM: 164 << 10, MHz: 1410, GBs: 2039, FFMA: 64, TF32: 512, BF16: 1024}},
+	{"sm_86", "RTX 3090", 6 << 20, plan.GPU{SMs: 82, Shared: 99 << 10, SharedSM: 100 << 10, MHz: 1695, GBs: 936, FFMA: 128, TF32: 128, BF16: 256}},
+	{"sm_89", "RTX 4090", 72 << 20, plan.GPU{SMs: 128, Shared: 99 << 10, SharedSM: 100 << 10, MHz: 2520, GBs: 1008, FFMA: 128, TF32: 128, BF16: 256}},
+	{"sm_90", "H100 SXM", 50 << 20, plan.GPU{SMs: 132, Shared: 227 << 10, SharedSM: 228 << 10, MHz: 1830, GBs: 3350, FFMA: 128, TF32: 1024, BF16: 2048}},
+	{"sm_100", "B200", 126 << 20, plan.GPU{SMs: 148, Shared: 227 << 10, SharedSM: 228 << 10, MHz: 1850, GBs: 8000, FFMA: 128, TF32: 2048, BF16: 4096}},
+	{"sm_120", "RTX 5090", 96 << 20, plan.GPU{SMs: 170, Shared: 99 << 10, SharedSM: 100 << 10, MHz: 2407, GBs: 1792, FFMA: 128, TF32: 128, BF16: 256}},
 }
 
 // DefaultArch is the oldest architecture; what is written for it runs on all.
@@ -39,8 +41,7 @@ func Archs() []string {
 func Arch(name string) (plan.Arch, error) {
 	for _, a := range archs {
 		if a.name == name {
-			return plan.Arch{Target: "cuda", ISA: a.name, Chans: 1, L1: 64 << 10, L2: a.l2,
-				GPU: plan.GPU{SMs: a.sms, Shared: a.shared, SharedSM: a.sharedSM}}, nil
+			return plan.Arch{Target: "cuda", ISA: a.name, Chans: 1, L1: 64 << 10, L2: a.l2, GPU: a.gpu}, nil
 		}
 	}
 	return plan.Arch{}, fmt.Errorf("unknown GPU architecture %q; kernels are written for %s", name, strings.Join(Archs(), ", "))

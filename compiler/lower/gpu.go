@@ -22,6 +22,9 @@ func (r *region) gpuConv() error {
 	k.Conv = shape
 	arg(k, r.bufs[w], plan.Read)
 	tile := convTile(shape, mathOf(x.Type), x.Type.Dims[0], r.arch)
+	if tile.block.Threads == 0 {
+		return fmt.Errorf("%s: no tile of a %dx%d filter fits the %d bytes of shared memory of %s", r.root.Op, shape.R, shape.R, r.arch.GPU.Shared, r.arch.ISA)
+	}
 	k.Block = tile.block
 	k.Grid = pictures(y.Type, r.batched[y])
 	tile.unit.cut(&k.Grid)
@@ -33,7 +36,9 @@ func (r *region) gpuConv() error {
 	if err := r.prologue(k, x); err != nil {
 		return err
 	}
-	return r.epilogue(k)
+	err := r.epilogue(k)
+	k.Block.Shared = convLayout(shape, k.Block, tile.unit, reduceVec(r.p, k, shape.Out())).bytes()
+	return err
 }
 
 // gpuWgrad lowers a gradient by the weight.
@@ -42,6 +47,9 @@ func (r *region) gpuWgrad() error {
 	k := r.kernel("", plan.WgradSum)
 	shape := r.convShape(x.Type, r.root.Result().Type, g.Type)
 	tile := wgradTile(shape, mathOf(x.Type), x.Type.Dims[0], r.arch)
+	if tile.block.Threads == 0 {
+		return fmt.Errorf("%s: no tile of a %dx%d filter fits the registers and the %d bytes of shared memory of %s", r.root.Op, shape.R, shape.R, r.arch.GPU.Shared, r.arch.ISA)
+	}
 	shape.Splits = tile.splits
 	k.Conv, k.Block = shape, tile.block
 	k.Pixels = pictures(g.Type, r.batched[g])
@@ -137,7 +145,7 @@ func (r *region) count(k *plan.Kernel) {
 			return
 		}
 	}
-	t := ir.T(ir.S32, k.Counters())
+	t := ir.T(ir.S32, k.Counters(r.p))
 	b := plan.Buffer{Name: k.Name + ".counters", Space: plan.Counter, Type: t, Offset: r.p.Counters, Bytes: align(t.Bytes())}
 	r.p.Counters += b.Bytes
 	r.p.Buffers = append(r.p.Buffers, b)
@@ -178,18 +186,32 @@ const (
 func (r *region) gpuGrid(k *plan.Kernel) {
 	g := &k.Grid
 	boxOf(g.Samples, g.Rows, g.Px, mapPixels).cut(g)
-	k.Block = plan.Block{Threads: mapThreads, N: min(mapChannels, roundUp(g.C, 8))}
+	k.Block = plan.Block{Threads: mapThreads, N: channelTile(g.C)}
+}
+
+// channelTile is the number of channels of a block that does not multiply: a
+// power of two, so that the threads of a column are found by masks.
+func channelTile(c int) int {
+	n := 8
+	for n < min(c, mapChannels) {
+		n *= 2
+	}
+	return n
 }
 
 // blocks gives a block to the kernels that have none yet.
 func blocks(p *plan.Plan) {
 	for _, k := range p.Kernels {
+		if k.Kind == plan.Map && k.Block.N > 0 {
+			k.Block.Shared = mapShared(k.Block, reduceVec(p, k, k.Grid.C))
+		}
 		if k.Block.Threads > 0 {
 			continue
 		}
 		switch k.Kind {
 		case plan.Pool:
-			k.Block = plan.Block{Threads: poolThreads, N: min(mapChannels, roundUp(k.Grid.C, 8))}
+			k.Block = plan.Block{Threads: poolThreads, N: channelTile(k.Grid.C)}
+			k.Block.Shared = poolShared(k.Block, p.Vector(k, k.Prologues[0], k.Conv.C, ir.F32))
 		case plan.Xent, plan.XentGrad:
 			k.Block = plan.Block{Threads: lossThreads}
 		case plan.MaxPool, plan.MaxPoolGrad:

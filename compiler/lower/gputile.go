@@ -65,12 +65,11 @@ func mathOf(t ir.Type) string {
 	return "ffma"
 }
 
-// maths are the multiply-adds a clock of a multiprocessor, the bytes of an
-// operand, and the fewest channels of a multiply.
-var maths = map[string]struct{ rate, bytes, step int }{
-	"ffma": {64, 4, 4},
-	"bf16": {1024, 2, 16},
-	"tf32": {512, 4, 8},
+// maths are the bytes of an operand and the fewest channels of a multiply.
+var maths = map[string]struct{ bytes, step int }{
+	"ffma": {4, 4},
+	"bf16": {2, 16},
+	"tf32": {4, 8},
 }
 
 const (
@@ -79,6 +78,13 @@ const (
 	registers = 64 << 10 // of a multiprocessor
 	maxBlocks = 8        // resident blocks that are counted with
 	perBlock  = 1 << 10  // bytes of shared memory that the system takes for a block
+
+	maxSums        = 64  // accumulators of a thread
+	maxGradSums    = 96  // of a gradient by the weight
+	maxGradThreads = 512 // more find no registers
+	otherRegisters = 56  // about what a thread needs beside them
+	stepClocks     = 60  // of a step of the weight's ring, beside its multiply
+	blockClocks    = 800 // to start and end a block
 )
 
 // tile is a choice with its prediction.
@@ -93,7 +99,7 @@ type tile struct {
 // given clocks each, use the given fraction of the multiply, and need accs
 // accumulators a thread.
 func (t *tile) predict(arch plan.Arch, blocks int, clocks, used float64, accs int) {
-	regs := (accs + 56) * t.block.Threads
+	regs := (accs + otherRegisters) * t.block.Threads
 	resident := max(1, min(maxBlocks, registers/regs, arch.GPU.SharedSM/(t.block.Shared+perBlock)))
 	slots := arch.GPU.SMs * resident
 	waves := ceil(blocks, slots)
@@ -101,8 +107,8 @@ func (t *tile) predict(arch plan.Arch, blocks int, clocks, used float64, accs in
 	// as its fullest multiprocessor.
 	last := blocks - (waves-1)*slots
 	t.clocks = (float64((waves-1)*resident) + float64(ceil(last, arch.GPU.SMs))) * clocks
-	t.block.Why = fmt.Sprintf("%d blocks, %d a multiprocessor: %.2f waves of %d; %.0f %% of the multiply is no padding; %.1f KiB shared, about %d registers",
-		blocks, resident, float64(blocks)/float64(slots), slots, 100*used, float64(t.block.Shared)/1024, accs+56)
+	t.block.Why = fmt.Sprintf("%d blocks, %d a multiprocessor: %.2f waves of %d; %.0f %% of the multiply is no padding; about %d registers",
+		blocks, resident, float64(blocks)/float64(slots), slots, 100*used, accs+otherRegisters)
 }
 
 // better keeps the faster of two tiles, of equals the first.
@@ -114,116 +120,217 @@ func better(best, t tile) tile {
 }
 
 // convTile chooses the tile of a convolution or of its gradient by the picture.
+//
+// The epilogue is not known yet: the shared memory of its reductions, which is
+// little, is taken for that of vectors of four channels; see [convLayout].
 func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 	rows, px := c.P, c.Q
 	if c.Dgrad { // of one phase
 		rows, px = ceil(c.H, c.Stride), ceil(c.W, c.Stride)
 	}
-	facts := maths[math]
-	in := roundUp(c.In(), facts.step)
+	phases := c.OutStep() * c.OutStep()
+	rate := float64(arch.GPU.Rate(math))
 	var best tile
 	for _, m := range []int{128, 64} {
 		unit := boxOf(samples, rows, px, m)
-		units := unit.units(samples, rows, px) * c.OutStep() * c.OutStep()
-		halo := haloPixels(c, unit)
+		units := unit.units(samples, rows, px)
 		for _, n := range []int{16, 32, 64, 128} {
-			if n > roundUp(c.Out(), 16) {
+			if n > 16 && n >= 2*c.Out() {
 				continue
 			}
 			for _, k := range []int{16, 32, 64} {
-				if k > max(16, roundUp(c.In(), 16)) {
+				if k > 16 && k >= 2*c.In() {
 					continue
 				}
-				wm, wn := m/32, max(1, n/64)
-				if math == "ffma" { // 8x8 results a thread, or fewer where the tile is narrow
-					wm, wn = 1, 1
-				}
-				b := plan.Block{Threads: warpSize * wm * wn, Math: math, M: m, N: n, K: k, WarpsM: wm, WarpsN: wn, WarpsT: 1, Stages: 3}
-				if math == "ffma" {
-					b.Threads = m / 8 * n / 4
-					if b.Threads < 64 || b.Threads > 256 {
+				for _, warps := range [][2]int{{4, 2}, {4, 1}, {2, 2}, {2, 1}} {
+					b := plan.Block{Math: math, M: m, N: n, K: k, WarpsM: warps[0], WarpsN: warps[1], WarpsT: 1, Stages: 3}
+					b.Threads = warpSize * warps[0] * warps[1]
+					sums := m * n / b.Threads
+					if n%(8*warps[1]) != 0 || sums > maxSums || sums < 8 {
 						continue
 					}
-					b.WarpsM = b.Threads / warpSize
+					layout := convLayout(c, b, unit, 4)
+					if b.Shared = layout.bytes(); b.Shared > arch.GPU.Shared {
+						continue
+					}
+					chunks, taps := ceil(c.In(), k), float64(c.R*c.R)/float64(phases)
+					steps := float64(chunks) * taps
+					multiply := float64(m*n*k) / rate * steps
+					load := (float64(chunks*layout.positions*k) + float64(n*k)*steps) * float64(maths[math].bytes) / fillRate
+					t := tile{block: b, unit: unit}
+					work := float64(samples*rows*px) * float64(c.Out()*c.In())
+					room := float64(units*m*ceil(c.Out(), n)*n) * float64(chunks*k)
+					t.predict(arch, units*phases*ceil(c.Out(), n), max(multiply, load)+stepClocks*steps+float64(m*n*4)/fillRate+blockClocks, work/room, sums)
+					best = better(best, t)
 				}
-				b.Shared = convShared(c, b, halo)
-				if b.Shared > arch.GPU.Shared {
-					continue
-				}
-				taps := c.R * c.R
-				macs := float64(m*n*roundUp(in, k)*taps) / float64(c.OutStep()*c.OutStep())
-				bytes := float64((halo+n*taps/(c.OutStep()*c.OutStep()))*roundUp(in, k)*facts.bytes) + float64(m*n*4)
-				clocks := max(macs/float64(facts.rate), bytes/fillRate) + 600
-				used := float64(rows*px*samples*c.Out()) * float64(c.In()) / (float64(unit.units(samples, rows, px)*m*ceil(c.Out(), n)*n) * float64(roundUp(c.In(), k)))
-				t := tile{block: b, unit: unit}
-				t.predict(arch, units*ceil(c.Out(), n), clocks, used, m*n/b.Threads)
-				best = better(best, t)
 			}
 		}
 	}
 	return best
 }
 
-// haloPixels is the number of pixels of the operand that a unit reads.
-func haloPixels(c plan.ConvShape, b box) int {
-	step, span := c.Stride, c.R
-	if c.R == 1 {
-		step = 1
+// layout is a kernel's shared memory in elements, as conv.cuh and wgrad.cuh lay it
+// out; the generated text asserts that the two agree.
+type layout struct {
+	positions int // of the window in the picture
+	operands  int // bytes while it multiplies
+	result    int // bytes while it drains
+}
+
+func (l layout) bytes() int { return max(l.operands, l.result) }
+
+// convLayout is the shared memory of a convolution whose epilogue reduces by
+// vectors of so many channels; 0 if it does not.
+func convLayout(c plan.ConvShape, b plan.Block, unit box, vec int) layout {
+	size := maths[b.Math].bytes
+	var l layout
+	l.positions = positions(c, unit)
+	inputs := 1
+	if c.In() > b.K {
+		inputs = 2
 	}
+	weights := b.N * pieces(b.K, size)
 	if c.Dgrad {
+		weights = b.K * columns(b.N, b.Math)
+	}
+	l.operands = roundUp(inputs*l.positions*pieces(b.K, size)*size, 16) + roundUp(b.Stages*weights*size, 16)
+	l.result = resultBytes(b, b.M, b.N/b.WarpsN/8, vec)
+	return l
+}
+
+// positions is the number of positions of the part of a picture that a unit reads.
+func positions(c plan.ConvShape, unit box) int {
+	advance, span := 1, c.R
+	switch {
+	case c.Dgrad:
 		lo, hi := c.TapRange()
-		step, span = 1, hi-lo+1
+		span = hi - lo + 1
+	case c.R > 1:
+		advance = c.Stride
 	}
-	return b.samples * ((b.rows-1)*step + span) * ((b.px-1)*step + span)
+	cols := (unit.px-1)*advance + span
+	return unit.samples * ((unit.rows-1)*advance + span) * ceil(cols, advance) * advance
 }
 
-// convShared mirrors conv.cuh's shared memory: the operand's tile and the ring of
-// weights, and then in their place the result.
-func convShared(c plan.ConvShape, b plan.Block, halo int) int {
-	bytes := maths[b.Math].bytes
-	row := b.K*bytes + 16
-	load := halo*row + b.Stages*b.N*row
-	if c.Dgrad {
-		load = halo*row + b.Stages*b.K*(b.N*bytes+16)
+// pieces is a row of so many elements without bank conflicts: an odd number of
+// 16-byte pieces.
+func pieces(elements, size int) int {
+	if elements*size/16%2 == 0 {
+		return elements + 16/size
 	}
-	return roundUp(max(load, b.M*(min(b.N, 64)+4)*4+b.Threads*48), 16)
+	return elements
 }
 
-// wgradTile chooses the tile of a gradient by the weight, and its splits.
+// columns is the same for a row that is read by neighbouring words.
+func columns(elements int, math string) int {
+	switch {
+	case math == "bf16":
+		return pieces(elements, 2)
+	case elements%16 == 0:
+		return elements + 8
+	}
+	return elements
+}
+
+// resultBytes is the result tile of m rows, of which each warp gives some of its
+// blocks of 8 columns at a time, and the scratch of reductions.
+func resultBytes(b plan.Block, m, blocks, vec int) int {
+	limit := min(8192/m, 64) / (8 * b.WarpsN)
+	run := 1
+	for _, n := range []int{8, 4, 2} {
+		if blocks%n == 0 && limit >= n {
+			run = n
+			break
+		}
+	}
+	cols := run * 8 * b.WarpsN
+	bytes := roundUp(m*(cols+8)*4, 16)
+	if vec > 0 {
+		bytes += scratch(b, cols, vec)
+	}
+	return bytes
+}
+
+// reduceVec is the vector of a kernel's reductions, 0 where it has none.
+func reduceVec(p *plan.Plan, k *plan.Kernel, channels int) int {
+	if len(k.Reduces) == 0 {
+		return 0
+	}
+	return p.Vector(k, k.Epilogue, channels, ir.F32)
+}
+
+// wgradTile chooses the tile of a gradient by the weight, and its splits: enough
+// to fill the GPU twice.
 func wgradTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
-	facts := maths[math]
+	rate := float64(arch.GPU.Rate(math))
+	taps := c.R * c.R
 	var best tile
-	for _, pixels := range []int{64, 32} {
+	for _, pixels := range []int{128, 64, 32} {
 		unit := boxOf(samples, c.P, c.Q, pixels)
 		units := unit.units(samples, c.P, c.Q)
-		halo := haloPixels(c, unit)
-		for _, m := range []int{16, 32, 64} {
-			for _, n := range []int{16, 32} {
-				if m > roundUp(c.K, 16) || n > roundUp(c.C, 16) {
+		for _, m := range []int{16, 32, 64, 128} {
+			for _, n := range []int{8, 16, 32, 64} {
+				if m > 16 && m >= 2*c.K || n > 8 && n >= 2*c.C {
 					continue
 				}
-				b := plan.Block{Math: math, M: m, N: n, K: pixels, WarpsM: m / 16, WarpsN: n / 16, WarpsT: 1, Stages: 1}
-				if c.R == 3 && m*n < 64*32 {
-					b.WarpsT = 3
+				for _, w := range [][3]int{{1, 1, 1}, {1, 2, 1}, {2, 1, 1}, {4, 1, 1}, {2, 2, 1}, {4, 2, 1}, {1, 1, c.R}, {2, 1, c.R}, {4, 1, c.R}, {2, 2, c.R}} {
+					b := plan.Block{Math: math, M: m, N: n, K: unit.pixels(), WarpsM: w[0], WarpsN: w[1], WarpsT: w[2]}
+					b.Threads = warpSize * w[0] * w[1] * w[2]
+					sums := m * n * taps / b.Threads
+					if m%(16*w[0]) != 0 || n%(8*w[1]) != 0 || sums > maxGradSums || b.Threads > maxGradThreads {
+						continue
+					}
+					layout := wgradLayout(c, b, unit)
+					if b.Shared = layout.bytes(); b.Shared > arch.GPU.Shared {
+						continue
+					}
+					t := tile{block: b, unit: unit}
+					tiles := ceil(c.K, m) * ceil(c.C, n)
+					t.splits = max(1, min(units, ceil(2*arch.GPU.SMs, tiles), partialBudget/(4*tiles*m*n*taps)))
+					t.splits = ceil(units, ceil(units, t.splits)) // none is empty
+					multiply := float64(m*n*roundUp(unit.pixels(), maths[math].step)*taps) / rate
+					load := float64((unit.pixels()*m+layout.positions*n)*maths[math].bytes) / fillRate
+					store := float64(4*m*n*taps) / fillRate
+					clocks := (max(multiply, load)+stepClocks)*float64(ceil(units, t.splits)) + blockClocks + store
+					if t.splits > 1 {
+						clocks += 3 * store
+					}
+					used := float64(samples*c.P*c.Q) * float64(c.K*c.C) / (float64(units*roundUp(unit.pixels(), maths[math].step)) * float64(tiles*m*n))
+					t.predict(arch, tiles*t.splits, clocks, used, sums)
+					best = better(best, t)
 				}
-				b.Threads = warpSize * b.WarpsM * b.WarpsN * b.WarpsT
-				row := func(ch int) int { return ch*facts.bytes + 16 }
-				b.Shared = roundUp(max(pixels*row(m)+halo*row(n), m*(n+4)*4+b.Threads*48), 16)
-				if b.Shared > arch.GPU.Shared {
-					continue
-				}
-				tiles := ceil(c.K, m) * ceil(c.C, n)
-				t := tile{block: b, unit: unit}
-				accs := m * n * c.R * c.R / b.Threads
-				splitElems := tiles * m * n * c.R * c.R
-				t.splits = max(1, min(units, ceil(2*arch.GPU.SMs, tiles), max(1, partialBudget/(4*splitElems))))
-				perUnit := max(float64(m*n*pixels*c.R*c.R)/float64(facts.rate), float64((pixels*m+halo*n)*facts.bytes)/fillRate)
-				clocks := perUnit*float64(ceil(units, t.splits)) + float64(8*m*n*c.R*c.R)/fillRate*float64(1+t.splits/8) + 600
-				used := float64(c.P*c.Q*samples) * float64(c.K*c.C) / (float64(units*pixels) * float64(tiles*m*n))
-				t.predict(arch, tiles*t.splits, clocks, used, accs)
-				best = better(best, t)
 			}
 		}
 	}
 	return best
 }
+
+func wgradLayout(c plan.ConvShape, b plan.Block, unit box) layout {
+	facts := maths[b.Math]
+	var l layout
+	l.positions = positions(c, unit)
+	gradient := roundUp(unit.pixels(), facts.step) * columns(b.M, b.Math)
+	picture := l.positions * columns(b.N, b.Math)
+	l.operands = roundUp(2*gradient*facts.bytes, 16) + roundUp(2*picture*facts.bytes, 16)
+	l.result = resultBytes(b, b.M, b.N/b.WarpsN/8, 0)
+	return l
+}
+
+// mapShared is the shared memory of a map's reductions, of a tile of n channels.
+func mapShared(b plan.Block, vec int) int {
+	if vec == 0 {
+		return 0
+	}
+	return scratch(b, b.N, vec)
+}
+
+// scratch is what reductions need for so many columns, by vectors of vec.
+func scratch(b plan.Block, cols, vec int) int {
+	vectors := cols / vec
+	slots := b.Threads / max(warpSize, vectors)
+	return roundUp(4*max(slots*(2*cols+vectors), 3*b.Threads), 16)
+}
+
+// poolShared is the shared memory of an average pool whose prologue works on
+// vectors of vec channels.
+func poolShared(b plan.Block, vec int) int { return roundUp(b.Threads/(b.N/vec)*b.N*4, 16) }

@@ -88,16 +88,26 @@ func (k *Kernel) Blocks(p *Plan, n int) int {
 	return k.Grid.Units(n) * ceilDiv(k.Grid.C, b.N)
 }
 
-// Counters is the number of counters that tell a kernel's last blocks: one for
-// each tile whose partials are merged apart.
-func (k *Kernel) Counters() int {
-	switch {
-	case k.Kind == WgradSum && k.Conv.Splits > 1:
-		return ceilDiv(k.Conv.K, k.Block.M) * ceilDiv(k.Conv.C, k.Block.N)
-	case k.Kind != Finish && len(k.Reduces) > 0:
-		return ceilDiv(k.Grid.C, k.Block.N)
+// UnitGroup and SplitGroup are the numbers of units whose partials are merged
+// first, and of splits that are added first, by the last of their blocks; the last
+// block of all merges what the groups have.
+const (
+	UnitGroup  = 32
+	SplitGroup = 8
+)
+
+// Counters is the number of counters that tell a kernel's last blocks: for each
+// tile of a weight gradient, and for each tile of channels that is reduced, one
+// and one for each group of splits or of units of the full batch.
+func (k *Kernel) Counters(p *Plan) int {
+	n := 0
+	if k.Kind == WgradSum && k.Conv.Splits > 1 {
+		n = ceilDiv(k.Conv.K, k.Block.M) * ceilDiv(k.Conv.C, k.Block.N) * (1 + ceilDiv(k.Conv.Splits, SplitGroup))
 	}
-	return 0
+	if k.Kind != Finish && len(k.Reduces) > 0 {
+		n = max(n, ceilDiv(k.Grid.C, k.Block.N)*(1+ceilDiv(k.Grid.Units(p.Batch), UnitGroup)))
+	}
+	return n
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
@@ -135,10 +145,10 @@ func (t ParamType) Bytes() int {
 //
 //	a0, a1, ...         the arguments, in device memory
 //	elems               of a flat map: the number of elements
-//	n                   samples of this call
+//	n                   samples of this call, or of a grid that no batch changes; not where arguments come from a table
 //	channels            of Channel ops alone: the length of the vectors
 //	pictures            of an augment: the size of the data set
-//	splits, per_split   of a weight gradient: the splits, and the units of the full batch that each of them sums
+//	span                of a weight gradient: the units of the full batch that a split sums
 //	stream0, ...        of each dropout mask: its random stream
 //	count0, ...         of each Channel op with a count: elements a channel has in this call
 func (k *Kernel) Params() []Param {
@@ -152,15 +162,21 @@ func (k *Kernel) Params() []Param {
 	if k.Flat() {
 		add("elems", I64, func(_ *Plan, n int) uint64 { return uint64(k.elems(n)) })
 	}
-	add("n", I32, func(_ *Plan, n int) uint64 { return uint64(n) })
+	if !k.Tabled() {
+		add("n", I32, func(_ *Plan, n int) uint64 {
+			if k.Kind == Map && !k.Grid.Batched {
+				return uint64(k.Grid.Samples)
+			}
+			return uint64(n)
+		})
+	}
 	switch k.Kind {
 	case Finish:
 		add("channels", I32, func(p *Plan, _ int) uint64 { return uint64(k.channels(p)) })
 	case Augment:
 		add("pictures", I32, func(p *Plan, _ int) uint64 { return uint64(p.Buffers[k.Args[0].Buffer].Type.Dims[0]) })
 	case WgradSum:
-		add("splits", I32, func(*Plan, int) uint64 { return uint64(k.Conv.Splits) })
-		add("per_split", I32, func(p *Plan, _ int) uint64 {
+		add("span", I32, func(p *Plan, _ int) uint64 {
 			return uint64(ceilDiv(k.Pixels.Units(p.Batch), k.Conv.Splits))
 		})
 	}
@@ -220,4 +236,24 @@ func (k *Kernel) ParamBytes(p *Plan, n int, address func(buffer int) uint64) []b
 	}
 	align(widest)
 	return b
+}
+
+// Vector is the number of channels that a tape of a kernel computes at a time:
+// sixteen bytes of the narrowest type that it touches, where the channel count
+// allows it. filled is the type of the tile that a prologue fills.
+func (p *Plan) Vector(k *Kernel, t Tape, channels int, filled ir.DType) int {
+	narrow := filled == ir.BF16
+	for _, op := range t.Ops {
+		for _, r := range append(op.Src[:len(op.Src):len(op.Src)], op.Dst) {
+			narrow = narrow || r.Kind == Row && p.Buffers[k.Args[r.Index].Buffer].Type.DType == ir.BF16
+		}
+	}
+	n := 4
+	if narrow {
+		n = 8
+	}
+	for channels%n != 0 {
+		n /= 2
+	}
+	return n
 }

@@ -104,7 +104,8 @@ func (p *parser) header() error {
 	a.Target, a.ISA = f.nameValue("target"), f.nameValue("isa")
 	a.Chans, a.L1, a.L2 = f.int("chans", 1, maxCount), f.size("l1"), f.size("l2")
 	if f.more() {
-		a.GPU = GPU{SMs: f.int("sms", 1, maxCount), Shared: f.size("shared"), SharedSM: f.size("shared_sm")}
+		a.GPU = GPU{SMs: f.int("sms", 1, maxCount), Shared: f.size("shared"), SharedSM: f.size("shared_sm"),
+			MHz: f.int("mhz", 1, maxCount), GBs: f.int("gbs", 1, maxCount), FFMA: f.int("ffma", 1, maxCount), TF32: f.int("tf32", 1, maxCount), BF16: f.int("bf16", 1, maxCount)}
 	}
 	if err := f.end(); err != nil {
 		return err

@@ -38,9 +38,12 @@ type Arch struct {
 
 // GPU is what scheduling knows of a GPU; zero for other targets.
 type GPU struct {
-	SMs      int // multiprocessors
-	Shared   int // bytes of shared memory that one block can have
-	SharedSM int // bytes of shared memory of a multiprocessor
+	SMs              int // multiprocessors
+	Shared           int // bytes of shared memory that one block can have
+	SharedSM         int // bytes of shared memory of a multiprocessor
+	MHz              int // clock
+	GBs              int // bytes of memory a nanosecond
+	FFMA, TF32, BF16 int // multiply-adds a clock of a multiprocessor, dense, f32 accumulation
 }
 
 // Space says where a buffer lies.

@@ -168,7 +168,7 @@ func (g GPU) text() string {
 	if g == (GPU{}) {
 		return ""
 	}
-	return fmt.Sprintf(" sms=%d shared=%d shared_sm=%d", g.SMs, g.Shared, g.SharedSM)
+	return fmt.Sprintf(" sms=%d shared=%d shared_sm=%d mhz=%d gbs=%d ffma=%d tf32=%d bf16=%d", g.SMs, g.Shared, g.SharedSM, g.MHz, g.GBs, g.FFMA, g.TF32, g.BF16)
 }
 
 func (t Block) text() string {

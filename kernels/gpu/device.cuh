@@ -145,6 +145,22 @@ WRNC_DEVICE Vec<T, N> load(const T* p) {
   return v;
 }
 
+// load_readonly is load from global memory that no thread of the kernel writes. The
+// compiler may move such a load over stores to other memory, which it may not do
+// with others, since it knows no pointer's limits.
+template <class T, u32 N>
+WRNC_DEVICE Vec<T, N> load_readonly(const T* p) {
+  constexpr u32 piece = piece_of<sizeof(T) * N>, pieces = sizeof(T) * N / piece;
+  using W = typename Word<piece>::type;
+  W words[pieces];
+#pragma unroll
+  for (u32 i = 0; i < pieces; i++) words[i] = __ldg(reinterpret_cast<const W*>(p) + i);
+  Vec<T, N> v;
+  static_assert(sizeof v == sizeof words, "a vector of 1, 2, 4, 8, 16 or 32 bytes");
+  memcpy(&v, words, sizeof v);
+  return v;
+}
+
 // store writes N elements where load reads them.
 template <class T, u32 N>
 WRNC_DEVICE void store(T* p, Vec<T, N> v) {

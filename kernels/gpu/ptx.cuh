@@ -113,6 +113,14 @@ WRNC_DEVICE u16 bf16_bits(f32 a) {
   return bits;
 }
 
+// bf16x2_bits does so with two numbers, the first in the low half, in one
+// instruction; for a single one there is only a slow conversion.
+WRNC_DEVICE u32 bf16x2_bits(f32 low, f32 high) {
+  u32 bits;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+  return bits;
+}
+
 // atomic_add_acq_rel adds to *p, in global memory, and returns what was there; it
 // releases this thread's writes to the device and acquires those released to it.
 WRNC_DEVICE u32 atomic_add_acq_rel(u32* p, u32 n) {

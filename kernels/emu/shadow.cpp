@@ -1,0 +1,215 @@
+#include "shadow.h"
+
+#include <stdlib.h>
+
+#include <map>
+#include <vector>
+
+#include "block.h"
+#include "memory.h"
+#include "shared.h"
+
+namespace emu {
+
+// ---- Time.
+
+static u32 interval;  // the number of the running one
+
+// A block's first interval finds the block that a cell belongs to; blocks are in
+// the order of execution, which `first` ascends in.
+struct Past {
+  u32 block, first;
+  u32 ordered_before;  // what it did before this interval is ordered before the running block
+};
+static std::vector<Past> pasts;
+
+// What blocks published through a counter: which (an index of pasts), and up to
+// which interval.
+struct Published {
+  size_t past;
+  u32 before;
+};
+static std::map<const u32*, std::vector<Published>> published;
+
+static void set_clock() {
+  clock_.interval = interval << kIntervalShift;
+  clock_.self = clock_.interval | running_thread() << 2 | kByteBits;
+}
+
+// A block may take as many intervals as this; fewer left, and they are renumbered.
+// Renumbering forgets which block did what, so it waits until numbers are scarce.
+constexpr u32 kIntervalsOfBlock = kIntervals / 8;
+
+static void renumber_if_scarce() {
+  if (interval + kIntervalsOfBlock < kIntervals) return;
+  forget_launches();
+  forget_blocks();
+  pasts.clear();
+  published.clear();
+  interval = 0;
+  clock_.launch = 1 << kIntervalShift;
+}
+
+void start_launch() {
+  renumber_if_scarce();
+  pasts.clear();
+  published.clear();
+  start_interval();
+  clock_.launch = clock_.interval;
+}
+
+void start_block() {
+  renumber_if_scarce();
+  start_interval();
+  for (Past& p : pasts) p.ordered_before = 0;
+  pasts.push_back({running_block(), interval, 0});
+  clock_.block = clock_.layout = clock_.interval;
+}
+
+void start_interval() {
+  if (++interval == kIntervals) abort_launch("too-long", nullptr, "a block with more than %u barriers", kIntervalsOfBlock);
+  set_clock();
+}
+
+static Past& past_of(Cell c) {
+  const u32 when = c >> kIntervalShift;
+  size_t i = pasts.size() - 1;
+  for (size_t low = 0; low < i;) {
+    const size_t middle = (low + i + 1) / 2;
+    if (pasts[middle].first <= when)
+      low = middle;
+    else
+      i = middle - 1;
+  }
+  return pasts[i];
+}
+
+bool ordered_block(Cell c) { return (c >> kIntervalShift) < past_of(c).ordered_before; }
+
+void publish(const u32* counter) { published[counter].push_back({pasts.size() - 1, interval + 1}); }
+
+void acquire(const u32* counter) {
+  for (const Published& p : published[counter])
+    if (pasts[p.past].ordered_before < p.before) pasts[p.past].ordered_before = p.before;
+  published.erase(counter);
+}
+
+// ---- What is wrong with an access.
+
+static const char* verb(bool write) { return write ? "write" : "read"; }
+
+// who names the thread that left a cell.
+static std::string who(Cell c) {
+  const Cell thread = c & kThreadBits;
+  std::string name = thread == (kManyThreads & kThreadBits) ? "several threads" : "thread " + std::to_string(thread >> 2);
+  if (c < clock_.block) name = "block " + std::to_string(past_of(c).block) + " " + name;
+  return name;
+}
+
+// race tells whether the accesses of a cell and of this thread are unordered.
+static bool race(Cell c, Cell bytes) {
+  if (!(c & bytes)) return false;
+  if (c >= clock_.interval) return ((c ^ clock_.self) & kThreadBits) != 0;
+  return c >= clock_.launch && c < clock_.block && !ordered_block(c);
+}
+
+static void report_race(Cell c, bool was_write, bool write, u32 bytes, const std::string& where, const void* pc) {
+  violate("race", pc, "%s of %u bytes at %s: %s %s it, and %s", verb(write), bytes, where.c_str(), who(c).c_str(),
+          was_write ? "wrote" : "read", c < clock_.block ? "nothing orders the blocks" : "no barrier lies between");
+}
+
+static bool judge_global_cells(uptr a, u32 bytes, Cell parts, bool write, const void* pc) {
+  const u64 first = global_space.cell(a), last = global_space.cell(a + bytes - 1);
+  for (u64 i = first; i <= last; i++) {
+    const Cell w = global_space.writes[i], r = global_space.reads[i];
+    if (w == kOutside) {
+      violate("global-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_global(global_space.base + 2 * i).c_str());
+      return false;
+    }
+    if (w == kUnwritten) {
+      if (write) continue;
+      violate("global-uninit", pc, "read of %u bytes that nobody wrote, at %s", bytes, describe_global(a).c_str());
+      return true;
+    }
+    const bool by_write = race(w, parts);
+    if (by_write || (write && race(r, parts))) {
+      report_race(by_write ? w : r, by_write, write, bytes, describe_global(a), pc);
+      return true;
+    }
+  }
+  return true;
+}
+
+bool judge_global(uptr a, u32 bytes, bool write, const void* pc) {
+  return judge_global_cells(a, bytes, kByteBits, write, pc);
+}
+
+static bool judge_shared_cells(uptr a, u32 bytes, Cell parts, bool write, const void* pc) {
+  const u64 first = shared_space.cell(a), last = shared_space.cell(a + bytes - 1);
+  for (u64 i = first; i <= last; i++) {
+    const Cell w = shared_space.writes[i], r = shared_space.reads[i];
+    if (w == kOutside) {
+      violate("shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(shared_space.base + 2 * i).c_str());
+      return false;
+    }
+    if (w == kInFlight) {
+      violate("async-pending", pc, "%s of %u bytes at %s, which an asynchronous copy has not been waited for to write",
+              verb(write), bytes, describe_shared(a).c_str());
+      return false;
+    }
+    if (!write && w < clock_.layout) {
+      violate("shared-uninit", pc, "read of %u bytes that nobody wrote, at %s", bytes, describe_shared(a).c_str());
+      return true;
+    }
+    const bool by_write = w >= clock_.layout && race(w, parts);
+    if (by_write || (write && r >= clock_.layout && race(r, parts))) {
+      report_race(by_write ? w : r, by_write, write, bytes, describe_shared(a), pc);
+      return true;
+    }
+  }
+  return true;
+}
+
+bool judge_shared(uptr a, u32 bytes, bool write, const void* pc) {
+  return judge_shared_cells(a, bytes, kByteBits, write, pc);
+}
+
+void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
+  if (private_memory(a)) return;
+  if (shared_space.holds(a)) {
+    violate("shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(a).c_str());
+    return;
+  }
+  // Going on would end the process.
+  abort_launch("global-oob", pc, "%s of %u bytes at 0x%llx, which is no memory of the kernel", verb(write), bytes, a);
+}
+
+void misaligned(uptr a, u32 bytes, bool write, const void* pc) {
+  const std::string where = global_space.holds(a) ? describe_global(a) : describe_shared(a);
+  if (global_space.holds(a) || shared_space.holds(a))
+    violate("misaligned", pc, "%s of %u bytes at %s: the address is 0x%llx", verb(write), bytes, where.c_str(), a);
+}
+
+// access_byte checks one byte. Its cell keeps one thread, so of two neighbouring
+// bytes that two threads write, the other half's thread is forgotten; that misses a
+// race at worst, and reports none that is not there.
+static void access_byte(uptr a, bool write, const void* pc) {
+  const Cell part = a % 2 ? 2 : 1, self = (clock_.self & ~kByteBits) | part;
+  const bool global = global_space.holds(a);
+  if (!global && a - window_base >= kWindow) return judge_elsewhere(a, 1, write, pc);
+  if (!(global ? judge_global_cells : judge_shared_cells)(a, 1, part, write, pc)) return;
+  Space& space = global ? global_space : shared_space;
+  Cell& c = (write ? space.writes : space.reads)[space.cell(a)];
+  // The halves of one thread join; another thread's half gives way.
+  c = (c & ~kByteBits) == (self & ~kByteBits) ? c | part : self;
+}
+
+void access_bytes(uptr a, uptr bytes, bool write, const void* pc) {
+  report.counters.accesses++;
+  const uptr end = a + bytes;
+  if (a % 2 && a < end) access_byte(a++, write, pc);
+  for (; a + 2 <= end; a += 2) write ? access<2, true>(a, pc) : access<2, false>(a, pc);
+  if (a < end) access_byte(a, write, pc);
+}
+
+}  // namespace emu

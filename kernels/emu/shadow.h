@@ -1,0 +1,183 @@
+// Shadow memory: for every two bytes that a kernel can reach, who wrote them last
+// and who read them last, and the checks of an access against that.
+//
+// Blocks run one after another, so time can be counted: an *interval* is the time
+// of one block between two barriers, and intervals are numbered through. A number
+// therefore says which block and where in it. Two accesses to the same bytes, of
+// which one is a write, are ordered if
+//   - one thread made both, or
+//   - they belong to one block and to different intervals, or
+//   - last_block ordered the blocks (block.cpp), or
+//   - they belong to different launches.
+// Any other pair is a race, whatever order the threads happened to run in. Warp
+// instructions order nothing: neither a shuffle nor an mma is a fence.
+//
+// A cell remembers one access, so a second reader replaces the first ("many" says
+// that there were several in the interval). What is lost by that is a write that
+// races only with the older read of another interval.
+#pragma once
+
+#include "abi.cuh"
+#include "report.h"
+
+namespace emu {
+
+using uptr = u64;
+
+// Cell is the interval, the thread, and which of the two bytes.
+using Cell = u32;
+constexpr u32 kIntervalShift = 13;
+constexpr Cell kThreadBits = 0x7ff << 2, kByteBits = 3;
+constexpr Cell kManyThreads = kThreadBits | kByteBits;  // no thread has this number
+constexpr u32 kIntervals = 1u << (32 - kIntervalShift);
+
+// States of the cells of writes that are no access by a kernel; interval 0 has none.
+constexpr Cell kOutside = 0;    // belongs to nobody
+constexpr Cell kInFlight = 1;   // an asynchronous copy will write it, or has just written it
+constexpr Cell kUnwritten = 2;  // may be written, not read
+constexpr Cell kFromHost = 3;   // written before the launch
+
+// Clock holds the cells that the accesses of the running thread are compared with.
+struct Clock {
+  Cell self;      // what an access leaves
+  Cell interval;  // the least cell of this interval,
+  Cell block;     // of this block's first interval,
+  Cell launch;    // and of this launch's
+  Cell layout;    // of the interval in which the current Smem began
+};
+inline Clock clock_;
+
+// Space is a range of addresses with its cells.
+struct Space {
+  uptr base = 0, bytes = 0;
+  Cell* writes = nullptr;
+  Cell* reads = nullptr;
+
+  void reserve(uptr size);
+  bool holds(uptr a) const { return a - base < bytes; }
+  u64 cell(uptr a) const { return (a - base) / 2; }
+  void mark(uptr a, uptr n, Cell state);  // n bytes from a: state for writes, no reads
+};
+inline Space global_space, shared_space;
+
+// The part of shared_space that the current Smem uses.
+inline uptr window_base;
+constexpr uptr kWindow = 1 << 20;
+
+// ---- Slow paths: each reports what is wrong with an access that looks wrong, and
+// returns whether its cells may be updated.
+
+bool judge_global(uptr a, u32 bytes, bool write, const void* pc);
+bool judge_shared(uptr a, u32 bytes, bool write, const void* pc);
+void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc);
+void misaligned(uptr a, u32 bytes, bool write, const void* pc);
+
+// ---- Fast paths. They work on all cells of an access at once.
+
+template <u32 N>
+struct Cells {
+  typedef Cell type __attribute__((vector_size(N * sizeof(Cell))));
+  typedef Cell unaligned __attribute__((vector_size(N * sizeof(Cell)), aligned(sizeof(Cell))));
+};
+
+template <u32 N>
+inline typename Cells<N>::type load_cells(const Cell* p) {
+  return *reinterpret_cast<const typename Cells<N>::unaligned*>(p);
+}
+
+template <u32 N>
+inline void store_cells(Cell* p, typename Cells<N>::type v) {
+  *reinterpret_cast<typename Cells<N>::unaligned*>(p) = v;
+}
+
+// any tells whether a comparison was true somewhere.
+template <class Mask>
+inline bool any(Mask m) {
+  if constexpr (sizeof(Mask) == 32) {
+    typedef long long Quads __attribute__((vector_size(32)));
+    return !__builtin_ia32_ptestz256((Quads)m, (Quads)m);
+  } else if constexpr (sizeof(Mask) == 16) {
+    typedef long long Quads __attribute__((vector_size(16)));
+    return !__builtin_ia32_ptestz128((Quads)m, (Quads)m);
+  } else if constexpr (sizeof(Mask) == 8) {
+    u64 bits;
+    __builtin_memcpy(&bits, &m, sizeof bits);
+    return bits != 0;
+  } else {
+    return m[0] != 0;
+  }
+}
+
+// of_another is true of cells that another thread left in this interval.
+template <class V>
+inline auto of_another(V c) {
+  return (c >= clock_.interval) & (((c ^ clock_.self) & kThreadBits) != 0);
+}
+
+// of_a_block is true of cells that another block left in this launch.
+template <class V>
+inline auto of_a_block(V c) {
+  return (c >= clock_.launch) & (c < clock_.block);
+}
+
+template <u32 N, bool kWrite>
+inline void access_shared(uptr a, const void* pc) {
+  const u64 i = shared_space.cell(a);
+  const auto w = load_cells<N>(shared_space.writes + i), r = load_cells<N>(shared_space.reads + i);
+  const typename Cells<N>::type self = clock_.self - typename Cells<N>::type{};
+  if constexpr (kWrite) {
+    if (any((w <= kInFlight) | of_another(w) | of_another(r)) && !judge_shared(a, 2 * N, true, pc)) return;
+    store_cells<N>(shared_space.writes + i, self);
+  } else {
+    if (any((w < clock_.layout) | of_another(w)) && !judge_shared(a, 2 * N, false, pc)) return;
+    store_cells<N>(shared_space.reads + i, of_another(r) ? clock_.interval | kManyThreads : self);
+  }
+}
+
+template <u32 N, bool kWrite>
+inline void access_global(uptr a, const void* pc) {
+  const u64 i = global_space.cell(a);
+  const auto w = load_cells<N>(global_space.writes + i), r = load_cells<N>(global_space.reads + i);
+  const typename Cells<N>::type self = clock_.self - typename Cells<N>::type{};
+  const auto w_racy = of_another(w) | of_a_block(w);
+  if constexpr (kWrite) {
+    const auto r_racy = of_another(r) | of_a_block(r);
+    if (any((w == kOutside) | w_racy | r_racy) && !judge_global(a, 2 * N, true, pc)) return;
+    store_cells<N>(global_space.writes + i, self);
+  } else {
+    if (any((w <= kUnwritten) | w_racy) && !judge_global(a, 2 * N, false, pc)) return;
+    // Another block's read is worth more than this one: it is what a write of any
+    // block but its own races with. Keeping it also spares the store.
+    const auto kept = of_a_block(r) ? r : self;
+    store_cells<N>(global_space.reads + i, of_another(r) ? clock_.interval | kManyThreads : kept);
+  }
+}
+
+// access checks one access of 2, 4, 8 or 16 bytes and records it.
+template <u32 bytes, bool kWrite>
+inline __attribute__((always_inline)) void access(uptr a, const void* pc) {
+  report.counters.accesses++;
+  if (a - window_base < kWindow)
+    access_shared<bytes / 2, kWrite>(a, pc);
+  else if (global_space.holds(a))
+    access_global<bytes / 2, kWrite>(a, pc);
+  else
+    judge_elsewhere(a, bytes, kWrite, pc);
+}
+
+// access_bytes does the same for a single byte, or for any other number of bytes.
+void access_bytes(uptr a, uptr bytes, bool write, const void* pc);
+
+// ---- Time.
+
+void start_launch();
+void start_block();
+void start_interval();
+// ordered_block tells whether last_block ordered what another block did in a cell.
+bool ordered_block(Cell c);
+// publish makes the running block's past available through a counter; acquire
+// orders all that was published there before this block's future.
+void publish(const u32* counter);
+void acquire(const u32* counter);
+
+}  // namespace emu
