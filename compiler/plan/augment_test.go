@@ -17,7 +17,7 @@ import (
 )
 
 // gpu is a small GPU.
-var gpu = plan.Arch{Target: "cuda", ISA: "sm_80", Chans: 1, L1: 64 << 10, L2: 1 << 20, GPU: plan.GPU{SMs: 4, Shared: 64 << 10, SharedSM: 64 << 10}}
+var gpu = plan.Arch{Target: "cuda", ISA: "sm_80", Chans: 1, L1: 64 << 10, L2: 1 << 20, GPU: plan.GPU{SMs: 4, Shared: 64 << 10, SharedSM: 64 << 10, MHz: 1000, GBs: 100, FFMA: 64, TF32: 512, BF16: 1024}}
 
 // loaded is a network's loader, compiled with it.
 func loaded(t *testing.T, precision ir.DType, fuse bool) (*ir.Func, *plan.Plan) {
@@ -65,6 +65,7 @@ func TestAugmentLaunch(t *testing.T) {
 	k := kernel(t, p, "load")
 	require.Equal(t, 24, k.Blocks(p, 6))
 	require.Equal(t, 4, k.Blocks(p, 1))
+	require.Equal(t, 6*3072.0+6*4+8+8+3*1024+6*4*3072, p.Cost(k).Bytes, "the batch's pictures, not the data set")
 	var names []string
 	for _, f := range k.Params() {
 		names = append(names, f.Name)
