@@ -107,7 +107,7 @@ var opTable = [numOps]Info{
 	AvgPool:     {"avgpool", Root, []Operand{Act}, 1, nil, inferAvgPool, "mean over the picture: [N,H,W,C] -> [N,1,1,C]"},
 	AvgPoolGrad: {"avgpool_grad", Broadcast, []Operand{Act}, 1, []string{"height", "width"}, inferAvgPoolGrad, "g / (height*width) at each position: [N,1,1,C] -> [N,height,width,C]"},
 	MaxPool:     {"maxpool", Opaque, []Operand{Act}, 1, []string{"pad", "stride", "kernel"}, inferMaxPool, "y[n,p,q,c] = largest of x[n, p*stride+r-pad, q*stride+s-pad, c] over r, s below kernel inside the picture; a NaN is larger than any number"},
-	MaxPoolGrad: {"maxpool_grad", Opaque, []Operand{Act, Act}, 1, []string{"pad", "stride", "kernel"}, inferMaxPoolGrad, "gradient of maxpool by its picture: g [N,P,Q,C], x -> each g added where its window's largest x is, the first of equals row by row"},
+	MaxPoolGrad: {"maxpool_grad", Opaque, []Operand{Act, Act}, 1, []string{"pad", "stride", "kernel"}, inferMaxPoolGrad, "gradient of maxpool by its picture: g [N,P,Q,C], x -> each g added where its window's largest x is, the first of equals row by row; where windows overlap, in their order"},
 
 	ReLU:        {"relu", Map, []Operand{Act}, 1, nil, inferSame, "0 where x < 0, else x"},
 	ReLUGrad:    {"relu_grad", Map, []Operand{Act, Act}, 1, nil, inferSame, "g where x > 0, else 0"},

@@ -20,7 +20,7 @@ import (
 var gpu = plan.Arch{Target: "cuda", ISA: "sm_80", Chans: 1, L1: 64 << 10, L2: 1 << 20, GPU: plan.GPU{SMs: 4, Shared: 64 << 10, SharedSM: 64 << 10, MHz: 1000, GBs: 100, FFMA: 64, TF32: 512, BF16: 1024}}
 
 // loaded is a network's loader, compiled with it.
-func loaded(t *testing.T, precision ir.DType, fuse bool) (*ir.Func, *plan.Plan) {
+func loaded(t testing.TB, precision ir.DType, fuse bool) (*ir.Func, *plan.Plan) {
 	t.Helper()
 	net, err := dsl.Load("a.wrn", []byte("model WRN-10-1\ndata cifar10\n"))
 	require.NoError(t, err)

@@ -6,8 +6,8 @@
 // multiply-adds, each rounded once; roots and reductions accumulate in float64
 // and round once, since the order of their terms is a target's own business;
 // Channel ops and the loss are computed in float64 and rounded once per result;
-// everything else rounds once. In the float64 mode nothing is rounded and
-// convert is the identity, for tests of gradients by finite differences.
+// everything else rounds each sum and product. In the float64 mode nothing is
+// rounded and convert is the identity, for tests of gradients by finite differences.
 //
 // A fusion means its body. A module declared for a batch of N samples runs with
 // any n <= N of them: n is the leading dimension of the tensors passed in, and
