@@ -5,11 +5,19 @@
 //     // augment: [32,32,3], crops shifted by up to 4 in the mirrored picture, mirror images
 //     #include "augment.cuh"
 //
-//     struct Args { const u8* a0; const i32* a1; const u64* a2; const u64* a3; const f32* a4; f32* a5; i32 n; i32 pictures; };
-//                   // data set, numbers, seed, epoch, values of bytes, batch; samples, size of the data set
-//     using Shape = AugmentShape<32,32,3, 4, true, true>;          // H W C  pad  flip  reflect (false: zeros)
+//     struct Args {
+//       const u8* a0;   // the data set
+//       const i32* a1;  // numbers of the batch's pictures
+//       const u64* a2;  // seed
+//       const u64* a3;  // epoch
+//       const f32* a4;  // values of bytes
+//       f32* a5;        // the batch
+//       i32 n;
+//       i32 pictures;   // size of the data set
+//     };
+//     using Shape = AugmentShape<32, 32, 3, 4, true, true>;  // H W C, pad, flip, reflect (else zeros)
 //
-//     WRNC_KERNEL(augment_..., 256, 1)(const Args args) {
+//     WRNC_KERNEL(augment_..., 256, 2)(const Args args) {
 //       augment<Shape, 256>(args.a0, args.a1, args.a2, args.a3, args.a4, args.a5, args.n, args.pictures);
 //     }
 //

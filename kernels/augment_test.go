@@ -19,9 +19,9 @@ func augmentText(set *data.Set, a data.Augment, threads int) string {
 #include "augment.cuh"
 
 struct Args { const u8* a0; const i32* a1; const u64* a2; const u64* a3; const f32* a4; f32* a5; i32 n; i32 pictures; };
-using Shape = AugmentShape<%[1]d,%[2]d,%[3]d, %[4]d, %[5]v, %[6]v>;
+using Shape = AugmentShape<%[1]d, %[2]d, %[3]d, %[4]d, %[5]v, %[6]v>;
 
-WRNC_KERNEL(augment_, %[7]d, 1)(const Args args) {
+WRNC_KERNEL(augment_, %[7]d, 2)(const Args args) {
   augment<Shape, %[7]d>(args.a0, args.a1, args.a2, args.a3, args.a4, args.a5, args.n, args.pictures);
 }
 `, set.H, set.W, set.C, a.Pad, a.Flip, a.Fill == data.FillReflect, threads)

@@ -13,7 +13,7 @@
 //     // maxpool_grad, windows of 3x3, stride 2: [N,56,56,64] in f32 -> [N,112,112,64]
 //     #include "maxpool.cuh"
 //
-//     struct Args { const f32* a0; const bf16* a1; f32* a2; i32 n; };  // gradient of the result, picture, gradient of the picture
+//     struct Args { const f32* a0; const bf16* a1; f32* a2; i32 n; };  // the result's gradient, picture, the picture's
 //     using Shape = WindowShape<112, 112, 64, 56, 56, 3, 1, 2>;
 //
 //     WRNC_KERNEL(maxpool_grad_..., 256, 2)(const Args args) {

@@ -6,7 +6,7 @@
 //
 //     struct Args { const f32* a0; const i32* a1; f32* a2; i32 n; };   // logits, labels, [loss, mistakes]
 //     using Shape = LossShape<10, 4, 1024>;                            // classes, threads that share a sample, threads
-//     static_assert(Shape::kShared == 256, "as planned");
+//     static_assert(Shape::kShared == 256, "the plan's block");
 //
 //     WRNC_KERNEL(xent_..., 1024, 1)(const Args args) { xent<Shape>(args.a0, args.a1, args.a2, args.n); }
 //

@@ -17,7 +17,7 @@ import (
 func lossText(kind, typ string, classes, lanes, threads int) string {
 	planned := ""
 	if kind == "xent" {
-		planned = fmt.Sprintf("static_assert(Shape::kShared == %d, \"as planned\");\n", (8*threads/32+15)/16*16)
+		planned = fmt.Sprintf("static_assert(Shape::kShared == %d, \"the plan's block\");\n", (8*threads/32+15)/16*16)
 	}
 	return fmt.Sprintf(`// %[1]s: [N,1,1,%[3]d] in %[2]s
 #include "xent.cuh"
