@@ -154,7 +154,7 @@ func (w *writer) shared(layout string) {
 
 // minBlocks is the number of blocks that a multiprocessor is to hold at least, so
 // that one computes while another loads.
-func minBlocks(b plan.Block) int { return max(1, min(2, 1024/b.Threads)) }
+func minBlocks(b plan.Block) int { return max(1, b.Resident) }
 
 // prologue prints tape i as the functor that yields an operand of the root.
 func (w *writer) prologue(name string, i, c int, tile ir.DType) error {
