@@ -113,7 +113,6 @@ func convBody(w *writer) error {
 		return err
 	}
 	w.shared("ConvLayout<Shape, Unit, Tile, Epilogue>")
-	w.line("")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
 	w.line("  conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);")
 	w.line("}")
@@ -139,7 +138,6 @@ func wgradBody(w *writer) error {
 		partial, counter = "args.a0", fmt.Sprintf("args.a%d", w.counter())
 	}
 	w.shared("WgradLayout<Shape, Unit, Tile>")
-	w.line("")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
 	w.line("  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, %s, %s, args.span);", partial, counter)
 	w.line("}")

@@ -79,15 +79,16 @@ const (
 	maxBlocks = 8        // resident blocks that are counted with
 	perBlock  = 1 << 10  // bytes of shared memory that the system takes for a block
 
-	maxSums        = 64  // accumulators of a thread of a convolution
-	maxGradSums    = 96  // of a gradient by the weight
-	maxGradThreads = 512 // more find no registers
-	convRegisters  = 80  // about what a thread needs beside them
-	gradRegisters  = 110 // the same of a gradient by the weight, which fills two operands
-	hidingWarps    = 12  // warps of a multiprocessor that hide the latency of its loads
-	sharedRate     = 128 // bytes a clock that a multiprocessor reads from its shared memory
-	stepClocks     = 60  // of a step of the weight's ring, beside its multiply
-	blockClocks    = 800 // to start and end a block
+	maxSums        = 64   // accumulators of a thread of a convolution
+	maxGradSums    = 96   // of a gradient by the weight
+	maxGradThreads = 512  // more find no registers
+	convRegisters  = 80   // about what a thread needs beside them
+	gradRegisters  = 110  // the same of a gradient by the weight, which fills two operands
+	maxResident    = 1536 // threads of a multiprocessor, on the GPUs that take fewest
+	hidingWarps    = 12   // warps of a multiprocessor that hide the latency of its loads
+	sharedRate     = 128  // bytes a clock that a multiprocessor reads from its shared memory
+	stepClocks     = 60   // of a step of the weight's ring, beside its multiply
+	blockClocks    = 800  // to start and end a block
 )
 
 // tile is a choice with its prediction.
@@ -103,7 +104,7 @@ type tile struct {
 // registers a thread.
 func (t *tile) predict(arch plan.Arch, blocks int, clocks, used float64, regs int) {
 	b := &t.block
-	b.Resident = max(1, min(maxBlocks, registers/(regs*b.Threads)))
+	b.Resident = max(1, min(maxBlocks, registers/(regs*b.Threads), maxResident/b.Threads))
 	resident := min(b.Resident, arch.GPU.SharedSM/(b.Shared+perBlock))
 	if resident == 0 {
 		return
