@@ -71,7 +71,11 @@ func (c *buildCommand) Run(s *session) error {
 	c.printPasses(s.stdout, b.after)
 	facts := c.facts(b)
 	if c.Out != "" {
-		if err := writeBuild(c.Out, c.files(b), facts); err != nil {
+		files, err := c.files(b)
+		if err != nil {
+			return err
+		}
+		if err := writeBuild(c.Out, files, facts); err != nil {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ const imports = `
 	runtime/network:    runtime runtime/train compiler/ir
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
-	cmd/wrnc:           codegen/cuda
+	cmd/wrnc:           codegen/cuda codegen/glue kernels
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train kernels/cpu
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
