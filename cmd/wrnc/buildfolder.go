@@ -17,8 +17,8 @@ const buildMark = "wrnc-build.json"
 type textFile struct{ name, text string }
 
 // files lists a build's files: the input, the IR after each pass, the decisions
-// of fusion, and the plans.
-func (c *buildCommand) files(b *built) []textFile {
+// of fusion, the plans, and the report.
+func (c *buildCommand) files(b *built) ([]textFile, error) {
 	source := "source.wrn"
 	if isIR(c.Network) {
 		source = "source.ir"
@@ -27,11 +27,15 @@ func (c *buildCommand) files(b *built) []textFile {
 	for i, p := range b.after {
 		files = append(files, textFile{fmt.Sprintf("%02d-%s.ir", i, p.pass), p.text})
 	}
-	files = append(files, textFile{"fusion.txt", b.decisions})
+	files = append(files, textFile{"fusion.txt", b.fusion()})
 	for _, p := range b.plans {
 		files = append(files, textFile{"plan-" + p.Func + ".txt", p.String()})
 	}
-	return files
+	page, err := c.report(b)
+	if err != nil {
+		return nil, err
+	}
+	return append(files, textFile{"report.html", page}), nil
 }
 
 // writeBuild writes a build's files into dir, all or none: into a new folder
