@@ -91,9 +91,14 @@ func (w *writer) source() (plan.Source, error) {
 	return plan.Source{Entry: name, Text: strings.ReplaceAll(text, entryHere, name)}, nil
 }
 
-// args prints the struct of arguments, which plan.Kernel.Params defines.
+// args prints the struct of arguments, which plan.Kernel.Params defines. Of a tabled
+// kernel it is a segment's, and the launch has the table.
 func (w *writer) args() {
-	w.line("struct Args {")
+	name := "Args"
+	if w.k.Tabled() {
+		name = "Segment"
+	}
+	w.line("struct %s {", name)
 	for _, f := range w.k.Params() {
 		if f.Type != plan.Pointer {
 			w.line("  %s %s;", paramTypes[f.Type], f.Name)
@@ -108,6 +113,13 @@ func (w *writer) args() {
 		w.line("  %s%s* %s;", constant, elementType(b), f.Name)
 	}
 	w.line("};")
+	if w.k.Tabled() {
+		w.line("struct Args {")
+		w.line("  const Segment* table;")
+		w.line("  const u32* first_block;")
+		w.line("  u32 segments;")
+		w.line("};")
+	}
 	w.line("")
 }
 

@@ -26,7 +26,7 @@ var kinds = map[plan.Kind]kind{
 	plan.WgradSum:    {wgradTitle, header("wgrad.cuh"), convName, wgradBody},
 	plan.Map:         {mapTitle, mapHeader, mapName, mapBody},
 	plan.Pool:        {poolTitle, header("pool.cuh"), shapeName("avgpool"), poolBody},
-	plan.Finish:      {titled("channel arithmetic alone, of several regions at once"), header("channel.cuh"), named("channel"), finishBody},
+	plan.Finish:      {titled("channel arithmetic alone, of several regions at once"), header("flat.cuh"), named("channel"), finishBody},
 	plan.Xent:        {titled("softmax cross-entropy: loss and mistakes"), header("xent.cuh"), classesName("xent"), xentBody},
 	plan.XentGrad:    {titled("gradient of softmax cross-entropy by the logits"), header("xent.cuh"), classesName("xent_grad"), xentBody},
 	plan.MaxPool:     {windowTitle("maxpool"), header("maxpool.cuh"), shapeName("maxpool"), windowBody},
@@ -111,8 +111,7 @@ func convBody(w *writer) error {
 	if err := w.epilogue(k.Conv.Out()); err != nil {
 		return err
 	}
-	w.line("static_assert(Tile::kThreads == %d && conv_shared<Shape, Unit, Tile, Epilogue>() == %d);", b.Threads, b.Shared)
-	w.line("")
+	w.shared("ConvLayout<Shape, Unit, Tile, Epilogue>")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
 	w.line("  conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);")
 	w.line("}")
@@ -137,17 +136,22 @@ func wgradBody(w *writer) error {
 	if k.Conv.Splits > 1 {
 		partial, counter = "args.a0", fmt.Sprintf("args.a%d", w.counter())
 	}
-	w.line("static_assert(Tile::kThreads == %d && wgrad_shared<Shape, Unit, Tile, Epilogue>() == %d);", b.Threads, b.Shared)
-	w.line("")
+	w.shared("WgradLayout<Shape, Unit, Tile>")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
 	w.line("  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, %s, %s, args.span);", partial, counter)
 	w.line("}")
 	return nil
 }
 
+// shared prints the check that the compiler and the template agree on the block.
+func (w *writer) shared(layout string) {
+	w.line("static_assert(Tile::kThreads == %d && %s::kShared == %d, \"the plan's block\");", w.k.Block.Threads, layout, w.k.Block.Shared)
+	w.line("")
+}
+
 // minBlocks is the number of blocks that a multiprocessor is to hold at least, so
 // that one computes while another loads.
-func minBlocks(b plan.Block) int { return max(1, min(2, 1024/b.Threads)) }
+func minBlocks(b plan.Block) int { return max(1, b.Resident) }
 
 // prologue prints tape i as the functor that yields an operand of the root.
 func (w *writer) prologue(name string, i, c int, tile ir.DType) error {
@@ -228,6 +232,7 @@ func mapBody(w *writer) error {
 	if err := w.epilogue(k.Grid.C); err != nil {
 		return err
 	}
+	w.shared("MapLayout<Shape, Tile, Epilogue>")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
 	w.line("  map<Shape, Unit, Tile, Epilogue>(args);")
 	w.line("}")
@@ -239,15 +244,15 @@ func flatBody(w *writer) error {
 	f := &functor{writer: w, name: "Body", tape: w.k.Epilogue, vec: "V"}
 	w.line("struct Body {")
 	w.line("  template <u32 V>")
-	w.line("  WRNC_DEVICE void apply(const Args& a, i64 e) {")
+	w.line("  WRNC_DEVICE void apply(const Segment& a, i64 e) {")
 	if err := f.steps(); err != nil {
 		return err
 	}
 	w.line("  }")
 	w.line("};")
 	w.line("")
-	w.line("WRNC_KERNEL(%s, %d, %d)(const Args* table, const u32* first, u32 segments) {", entryHere, w.k.Block.Threads, minBlocks(w.k.Block))
-	w.line("  flat<Body, FlatTile<%d, %d>>(table, first, segments);", w.k.Block.Threads, plan.FlatBlock/(4*w.k.Block.Threads))
+	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, w.k.Block.Threads, minBlocks(w.k.Block))
+	w.line("  flat<Body, FlatTile<%d, %d>>(args.table, args.first_block, args.segments);", w.k.Block.Threads, plan.FlatBlock/(4*w.k.Block.Threads))
 	w.line("}")
 	return nil
 }
@@ -268,6 +273,7 @@ func poolBody(w *writer) error {
 	if err := w.epilogue(c.C); err != nil {
 		return err
 	}
+	w.shared("PoolLayout<Tile, Prologue>")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
 	w.line("  avgpool<Shape, Tile, Prologue, Epilogue>(args);")
 	w.line("}")

@@ -1,4 +1,4 @@
-package cuda_test
+package cuda
 
 import (
 	"os"
@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"wrnc/codegen/cuda"
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/lower"
@@ -44,7 +43,7 @@ func TestPlans(t *testing.T) {
 			for _, fuse := range []bool{true, false} {
 				m := compiled(t, file, precision, fuse)
 				for _, name := range []string{"sm_80", "sm_120"} {
-					arch, err := cuda.Arch(name)
+					arch, err := Arch(name)
 					require.NoError(t, err)
 					for _, f := range m.Funcs {
 						p, err := lower.Plan(f, arch)

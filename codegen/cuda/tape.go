@@ -55,6 +55,11 @@ var vectorRows = map[string]int{"affine": 2, "affine2": 3, "add_channel": 1, "bn
 // and the function that loads it.
 func (f *functor) channel() {
 	vectors, rows, scalars := f.vectors()
+	if len(vectors)+len(scalars) == 0 {
+		f.line("  struct Channel {};")
+		f.line("  WRNC_DEVICE Channel channel(const Args&, i32) { return {}; }")
+		return
+	}
 	f.line("  struct Channel {")
 	for _, v := range vectors {
 		f.line("    Floats<%s> v%d[%d];", f.vec, v.Index, rows[v.Index])
@@ -102,6 +107,11 @@ func (f *functor) step(op plan.RowOp) error {
 		src = append(src, s)
 	}
 	if op.Dst.Kind == plan.Partial {
+		for i, r := range op.Src {
+			if r.Kind == plan.Vector {
+				src[i] += "[0]" // bn_grad_stats reads the mean alone
+			}
+		}
 		f.line("    s.q%d.add(%s);", op.Dst.Index, strings.Join(src, ", "))
 		return nil
 	}

@@ -22,6 +22,9 @@ func (r *region) gpuConv() error {
 	k.Conv = shape
 	arg(k, r.bufs[w], plan.Read)
 	tile := convTile(shape, mathOf(x.Type), x.Type.Dims[0], r.arch)
+	if tile.block.Threads == 0 {
+		return fmt.Errorf("%s: no tile of a %dx%d filter fits the %d bytes of shared memory of %s", r.root.Op, shape.R, shape.R, r.arch.GPU.Shared, r.arch.ISA)
+	}
 	k.Block = tile.block
 	k.Grid = pictures(y.Type, r.batched[y])
 	tile.unit.cut(&k.Grid)
@@ -44,6 +47,9 @@ func (r *region) gpuWgrad() error {
 	k := r.kernel("", plan.WgradSum)
 	shape := r.convShape(x.Type, r.root.Result().Type, g.Type)
 	tile := wgradTile(shape, mathOf(x.Type), x.Type.Dims[0], r.arch)
+	if tile.block.Threads == 0 {
+		return fmt.Errorf("%s: no tile of a %dx%d filter fits the registers and the %d bytes of shared memory of %s", r.root.Op, shape.R, shape.R, r.arch.GPU.Shared, r.arch.ISA)
+	}
 	shape.Splits = tile.splits
 	k.Conv, k.Block = shape, tile.block
 	k.Pixels = pictures(g.Type, r.batched[g])
@@ -196,12 +202,16 @@ func channelTile(c int) int {
 // blocks gives a block to the kernels that have none yet.
 func blocks(p *plan.Plan) {
 	for _, k := range p.Kernels {
+		if k.Kind == plan.Map && k.Block.N > 0 {
+			k.Block.Shared = mapShared(k.Block, reduceVec(p, k, k.Grid.C))
+		}
 		if k.Block.Threads > 0 {
 			continue
 		}
 		switch k.Kind {
 		case plan.Pool:
 			k.Block = plan.Block{Threads: poolThreads, N: channelTile(k.Grid.C)}
+			k.Block.Shared = poolShared(k.Block, p.Vector(k, k.Prologues[0], k.Conv.C, ir.F32))
 		case plan.Xent, plan.XentGrad:
 			k.Block = plan.Block{Threads: lossThreads}
 		case plan.MaxPool, plan.MaxPoolGrad:

@@ -79,10 +79,16 @@ const (
 	maxBlocks = 8        // resident blocks that are counted with
 	perBlock  = 1 << 10  // bytes of shared memory that the system takes for a block
 
-	maxSums        = 64  // accumulators of a thread
-	otherRegisters = 56  // about what a thread needs beside them
-	stepClocks     = 60  // of a step of the weight's ring, beside its multiply
-	blockClocks    = 800 // to start and end a block
+	maxSums        = 64   // accumulators of a thread of a convolution
+	maxGradSums    = 96   // of a gradient by the weight
+	maxGradThreads = 512  // more find no registers
+	convRegisters  = 80   // about what a thread needs beside them
+	gradRegisters  = 110  // the same of a gradient by the weight, which fills two operands
+	maxResident    = 1536 // threads of a multiprocessor, on the GPUs that take fewest
+	hidingWarps    = 12   // warps of a multiprocessor that hide the latency of its loads
+	sharedRate     = 128  // bytes a clock that a multiprocessor reads from its shared memory
+	stepClocks     = 60   // of a step of the weight's ring, beside its multiply
+	blockClocks    = 800  // to start and end a block
 )
 
 // tile is a choice with its prediction.
@@ -94,24 +100,30 @@ type tile struct {
 }
 
 // predict sets the predicted time and the reason of a tile whose blocks take the
-// given clocks each, use the given fraction of the multiply, and need accs
-// accumulators a thread.
-func (t *tile) predict(arch plan.Arch, blocks int, clocks, used float64, accs int) {
-	regs := (accs + otherRegisters) * t.block.Threads
-	resident := max(1, min(maxBlocks, registers/regs, arch.GPU.SharedSM/(t.block.Shared+perBlock)))
+// given clocks each, use the given fraction of the multiply, and need so many
+// registers a thread.
+func (t *tile) predict(arch plan.Arch, blocks int, clocks, used float64, regs int) {
+	b := &t.block
+	b.Resident = max(1, min(maxBlocks, registers/(regs*b.Threads), maxResident/b.Threads))
+	resident := min(b.Resident, arch.GPU.SharedSM/(b.Shared+perBlock))
+	if resident == 0 {
+		return
+	}
 	slots := arch.GPU.SMs * resident
 	waves := ceil(blocks, slots)
 	// Blocks of a multiprocessor share it; a last wave that is not full is as long
-	// as its fullest multiprocessor.
+	// as its fullest multiprocessor. Few warps hide little of the latency.
 	last := blocks - (waves-1)*slots
-	t.clocks = (float64((waves-1)*resident) + float64(ceil(last, arch.GPU.SMs))) * clocks
-	t.block.Why = fmt.Sprintf("%d blocks, %d a multiprocessor: %.2f waves of %d; %.0f %% of the multiply is no padding; about %d registers",
-		blocks, resident, float64(blocks)/float64(slots), slots, 100*used, accs+otherRegisters)
+	share := float64((waves-1)*resident) + float64(ceil(last, arch.GPU.SMs))
+	warps := min(blocks, resident) * b.Threads / warpSize
+	t.clocks = share * clocks * (1 + max(0, 1-float64(warps)/hidingWarps))
+	b.Why = fmt.Sprintf("%d blocks, %d a multiprocessor: %.2f waves of %d; %.0f %% of the multiply is no padding; at most %d registers",
+		blocks, resident, float64(blocks)/float64(slots), slots, 100*used, min(255, registers/(b.Threads*b.Resident)/8*8))
 }
 
 // better keeps the faster of two tiles, of equals the first.
 func better(best, t tile) tile {
-	if best.block.Threads == 0 || t.clocks < best.clocks {
+	if t.clocks > 0 && (best.clocks == 0 || t.clocks < best.clocks) {
 		return t
 	}
 	return best
@@ -158,7 +170,9 @@ func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 					t := tile{block: b, unit: unit}
 					work := float64(samples*rows*px) * float64(c.Out()*c.In())
 					room := float64(units*m*ceil(c.Out(), n)*n) * float64(chunks*k)
-					t.predict(arch, units*phases*ceil(c.Out(), n), max(multiply, load)+stepClocks*steps+float64(m*n*4)/fillRate+blockClocks, work/room, sums)
+					operands := float64(b.Threads/warpSize*(m/b.WarpsM+n/b.WarpsN)*k*maths[math].bytes) / sharedRate * steps
+					clocks := max(multiply, load, operands) + stepClocks*steps + float64(m*n*4)/fillRate + blockClocks
+					t.predict(arch, units*phases*ceil(c.Out(), n), clocks, work/room, sums+convRegisters)
 					best = better(best, t)
 				}
 			}
@@ -244,9 +258,7 @@ func resultBytes(b plan.Block, m, blocks, vec int) int {
 	cols := run * 8 * b.WarpsN
 	bytes := roundUp(m*(cols+8)*4, 16)
 	if vec > 0 {
-		vectors := cols / vec
-		slots := b.Threads / max(warpSize, vectors)
-		bytes += roundUp(4*max(slots*(2*cols+vectors), 3*b.Threads), 16)
+		bytes += scratch(b, cols, vec)
 	}
 	return bytes
 }
@@ -259,41 +271,80 @@ func reduceVec(p *plan.Plan, k *plan.Kernel, channels int) int {
 	return p.Vector(k, k.Epilogue, channels, ir.F32)
 }
 
-// wgradTile chooses the tile of a gradient by the weight, and its splits.
+// wgradTile chooses the tile of a gradient by the weight, and its splits: enough
+// to fill the GPU twice.
 func wgradTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
-	facts, rate := maths[math], float64(arch.GPU.Rate(math))
+	rate := float64(arch.GPU.Rate(math))
+	taps := c.R * c.R
 	var best tile
-	for _, pixels := range []int{64, 32} {
+	for _, pixels := range []int{128, 64, 32} {
 		unit := boxOf(samples, c.P, c.Q, pixels)
 		units := unit.units(samples, c.P, c.Q)
-		halo := positions(c, unit)
-		for _, m := range []int{16, 32, 64} {
-			for _, n := range []int{16, 32} {
-				if m > roundUp(c.K, 16) || n > roundUp(c.C, 16) {
+		for _, m := range []int{16, 32, 64, 128} {
+			for _, n := range []int{8, 16, 32, 64} {
+				if m > 16 && m >= 2*c.K || n > 8 && n >= 2*c.C {
 					continue
 				}
-				b := plan.Block{Math: math, M: m, N: n, K: pixels, WarpsM: m / 16, WarpsN: n / 16, WarpsT: 1, Stages: 1}
-				if c.R == 3 && m*n < 64*32 {
-					b.WarpsT = 3
+				for _, w := range [][3]int{{1, 1, 1}, {1, 2, 1}, {2, 1, 1}, {4, 1, 1}, {2, 2, 1}, {4, 2, 1}, {1, 1, c.R}, {2, 1, c.R}, {4, 1, c.R}, {2, 2, c.R}} {
+					b := plan.Block{Math: math, M: m, N: n, K: unit.pixels(), WarpsM: w[0], WarpsN: w[1], WarpsT: w[2]}
+					b.Threads = warpSize * w[0] * w[1] * w[2]
+					sums := m * n * taps / b.Threads
+					if m%(16*w[0]) != 0 || n%(8*w[1]) != 0 || sums > maxGradSums || b.Threads > maxGradThreads {
+						continue
+					}
+					layout := wgradLayout(c, b, unit)
+					if b.Shared = layout.bytes(); b.Shared > arch.GPU.Shared {
+						continue
+					}
+					t := tile{block: b, unit: unit}
+					tiles := ceil(c.K, m) * ceil(c.C, n)
+					t.splits = max(1, min(units, ceil(2*arch.GPU.SMs, tiles), partialBudget/(4*tiles*m*n*taps)))
+					t.splits = ceil(units, ceil(units, t.splits)) // none is empty
+					multiply := float64(m*n*roundUp(unit.pixels(), maths[math].step)*taps) / rate
+					load := float64((unit.pixels()*m+layout.positions*n)*maths[math].bytes) / fillRate
+					store := float64(4*m*n*taps) / fillRate
+					depth := roundUp(unit.pixels(), maths[math].step)
+					operands := float64(b.Threads/warpSize*(m/b.WarpsM+n/b.WarpsN*taps/b.WarpsT)*depth*maths[math].bytes) / sharedRate
+					clocks := (max(multiply, load, operands)+stepClocks)*float64(ceil(units, t.splits)) + blockClocks + store
+					if t.splits > 1 {
+						clocks += 3 * store
+					}
+					used := float64(samples*c.P*c.Q) * float64(c.K*c.C) / (float64(units*roundUp(unit.pixels(), maths[math].step)) * float64(tiles*m*n))
+					t.predict(arch, tiles*t.splits, clocks, used, sums+gradRegisters)
+					best = better(best, t)
 				}
-				b.Threads = warpSize * b.WarpsM * b.WarpsN * b.WarpsT
-				row := func(ch int) int { return ch*facts.bytes + 16 }
-				b.Shared = roundUp(max(pixels*row(m)+halo*row(n), m*(n+4)*4+b.Threads*48), 16)
-				if b.Shared > arch.GPU.Shared {
-					continue
-				}
-				tiles := ceil(c.K, m) * ceil(c.C, n)
-				t := tile{block: b, unit: unit}
-				accs := m * n * c.R * c.R / b.Threads
-				splitElems := tiles * m * n * c.R * c.R
-				t.splits = max(1, min(units, ceil(2*arch.GPU.SMs, tiles), max(1, partialBudget/(4*splitElems))))
-				perUnit := max(float64(m*n*pixels*c.R*c.R)/rate, float64((pixels*m+halo*n)*facts.bytes)/fillRate)
-				clocks := perUnit*float64(ceil(units, t.splits)) + float64(8*m*n*c.R*c.R)/fillRate*float64(1+t.splits/8) + 600
-				used := float64(c.P*c.Q*samples) * float64(c.K*c.C) / (float64(units*pixels) * float64(tiles*m*n))
-				t.predict(arch, tiles*t.splits, clocks, used, accs)
-				best = better(best, t)
 			}
 		}
 	}
 	return best
 }
+
+func wgradLayout(c plan.ConvShape, b plan.Block, unit box) layout {
+	facts := maths[b.Math]
+	var l layout
+	l.positions = positions(c, unit)
+	gradient := roundUp(unit.pixels(), facts.step) * columns(b.M, b.Math)
+	picture := l.positions * columns(b.N, b.Math)
+	l.operands = roundUp(2*gradient*facts.bytes, 16) + roundUp(2*picture*facts.bytes, 16)
+	l.result = resultBytes(b, b.M, b.N/b.WarpsN/8, 0)
+	return l
+}
+
+// mapShared is the shared memory of a map's reductions, of a tile of n channels.
+func mapShared(b plan.Block, vec int) int {
+	if vec == 0 {
+		return 0
+	}
+	return scratch(b, b.N, vec)
+}
+
+// scratch is what reductions need for so many columns, by vectors of vec.
+func scratch(b plan.Block, cols, vec int) int {
+	vectors := cols / vec
+	slots := b.Threads / max(warpSize, vectors)
+	return roundUp(4*max(slots*(2*cols+vectors), 3*b.Threads), 16)
+}
+
+// poolShared is the shared memory of an average pool whose prologue works on
+// vectors of vec channels.
+func poolShared(b plan.Block, vec int) int { return roundUp(b.Threads/(b.N/vec)*b.N*4, 16) }

@@ -86,17 +86,21 @@ func (k *Kernel) Blocks(p *Plan, n int) int {
 	return k.Grid.Units(n) * ceilDiv(k.Grid.C, b.N)
 }
 
-// UnitGroup is the number of units whose partials are merged first, by the last
-// of their blocks; the last block of all merges what the groups have.
-const UnitGroup = 32
+// UnitGroup and SplitGroup are the numbers of units whose partials are merged
+// first, and of splits that are added first, by the last of their blocks; the last
+// block of all merges what the groups have.
+const (
+	UnitGroup  = 32
+	SplitGroup = 8
+)
 
 // Counters is the number of counters that tell a kernel's last blocks: for each
-// tile of a weight gradient one; for each tile of channels that is reduced one,
-// and one for each group of units of the full batch.
+// tile of a weight gradient, and for each tile of channels that is reduced, one
+// and one for each group of splits or of units of the full batch.
 func (k *Kernel) Counters(p *Plan) int {
 	n := 0
 	if k.Kind == WgradSum && k.Conv.Splits > 1 {
-		n = ceilDiv(k.Conv.K, k.Block.M) * ceilDiv(k.Conv.C, k.Block.N)
+		n = ceilDiv(k.Conv.K, k.Block.M) * ceilDiv(k.Conv.C, k.Block.N) * (1 + ceilDiv(k.Conv.Splits, SplitGroup))
 	}
 	if k.Kind != Finish && len(k.Reduces) > 0 {
 		n = max(n, ceilDiv(k.Grid.C, k.Block.N)*(1+ceilDiv(k.Grid.Units(p.Batch), UnitGroup)))

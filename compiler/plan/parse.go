@@ -289,6 +289,9 @@ func parseBlock(s string) (Block, error) {
 	head, quoted, why := strings.Cut(s, " why=")
 	f := newFields(head)
 	t.Threads, t.Shared = f.int("threads", 1, maxThreads), f.size("shared")
+	if f.has("resident") {
+		t.Resident = f.int("resident", 1, maxThreads)
+	}
 	if f.more() {
 		t.N = f.int("n", 1, maxCount)
 	}

@@ -156,6 +156,7 @@ type Kernel struct {
 // without a root has Threads and N alone.
 type Block struct {
 	Threads        int
+	Resident       int    // blocks that a multiprocessor is to hold at least: what bounds a thread's registers; 0: any
 	Shared         int    // bytes of dynamic shared memory
 	N              int    // channels of a tile; MaxPool: of a thread
 	Math           string // ffma, bf16 or tf32: how a root multiplies

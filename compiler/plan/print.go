@@ -175,6 +175,9 @@ func (g GPU) text() string {
 
 func (t Block) text() string {
 	s := fmt.Sprintf("threads=%d shared=%d", t.Threads, t.Shared)
+	if t.Resident > 0 {
+		s += fmt.Sprintf(" resident=%d", t.Resident)
+	}
 	if t.N > 0 {
 		s += fmt.Sprintf(" n=%d", t.N)
 	}
