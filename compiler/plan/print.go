@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"wrnc/compiler/ir"
 )
 
 // String prints the plan, one fact a line; [Parse] reads the text back. Buffers
@@ -82,6 +84,9 @@ func (w *printer) kernel(i int, k *Kernel) {
 	}
 	if k.Pixels != (Grid{}) {
 		w.line("  pixels %s", k.Pixels.text())
+	}
+	if k.Augment != (ir.Attrs{}) {
+		w.line("  augment%s", formatAttrs(ir.Augment.String(), k.Augment))
 	}
 	if k.Block != (Block{}) {
 		w.line("  block %s", k.Block.text())

@@ -13,32 +13,29 @@ namespace emu {
 
 // ---- Time.
 
-static u32 interval;  // the number of the running one
+static i32 interval;  // the number of the running one
 
 // A block's first interval finds the block that a cell belongs to; blocks are in
 // the order of execution, which `first` ascends in.
 struct Past {
-  u32 block, first;
-  u32 ordered_before;  // what it did before this interval is ordered before the running block
+  u32 block;
+  i32 first;
+  i32 ordered_before;  // what it did before this interval is ordered before the running block
 };
 static std::vector<Past> pasts;
+static bool any_ordered;
 
 // What blocks published through a counter: which (an index of pasts), and up to
 // which interval.
 struct Published {
   size_t past;
-  u32 before;
+  i32 before;
 };
 static std::map<const u32*, std::vector<Published>> published;
 
-static void set_clock() {
-  clock_.interval = interval << kIntervalShift;
-  clock_.self = clock_.interval | running_thread() << 2 | kByteBits;
-}
-
 // A block may take as many intervals as this; fewer left, and they are renumbered.
 // Renumbering forgets which block did what, so it waits until numbers are scarce.
-constexpr u32 kIntervalsOfBlock = kIntervals / 8;
+constexpr i32 kIntervalsOfBlock = kIntervals / 8;
 
 static void renumber_if_scarce() {
   if (interval + kIntervalsOfBlock < kIntervals) return;
@@ -47,32 +44,42 @@ static void renumber_if_scarce() {
   pasts.clear();
   published.clear();
   interval = 0;
-  clock_.launch = 1 << kIntervalShift;
+  clock_.launch = (1 << kIntervalShift) - 1;
+}
+
+static void next_interval() {
+  const Cell first = ++interval << kIntervalShift;
+  clock_.interval = first - 1;
+  clock_.several = first | kManyThreads;
+  set_self(running_thread());
 }
 
 void start_launch() {
   renumber_if_scarce();
   pasts.clear();
   published.clear();
-  start_interval();
+  next_interval();
   clock_.launch = clock_.interval;
 }
 
 void start_block() {
   renumber_if_scarce();
-  start_interval();
-  for (Past& p : pasts) p.ordered_before = 0;
+  next_interval();
+  if (any_ordered)
+    for (Past& p : pasts) p.ordered_before = 0;
+  any_ordered = false;
   pasts.push_back({running_block(), interval, 0});
   clock_.block = clock_.layout = clock_.interval;
 }
 
 void start_interval() {
-  if (++interval == kIntervals) abort_launch("too-long", nullptr, "a block with more than %u barriers", kIntervalsOfBlock);
-  set_clock();
+  if (interval - pasts.back().first == kIntervalsOfBlock)
+    abort_launch("too-long", nullptr, "a block with more than %d barriers", kIntervalsOfBlock);
+  next_interval();
 }
 
 static Past& past_of(Cell c) {
-  const u32 when = c >> kIntervalShift;
+  const i32 when = c >> kIntervalShift;
   size_t i = pasts.size() - 1;
   for (size_t low = 0; low < i;) {
     const size_t middle = (low + i + 1) / 2;
@@ -89,6 +96,7 @@ bool ordered_block(Cell c) { return (c >> kIntervalShift) < past_of(c).ordered_b
 void publish(const u32* counter) { published[counter].push_back({pasts.size() - 1, interval + 1}); }
 
 void acquire(const u32* counter) {
+  any_ordered = true;
   for (const Published& p : published[counter])
     if (pasts[p.past].ordered_before < p.before) pasts[p.past].ordered_before = p.before;
   published.erase(counter);
@@ -102,20 +110,29 @@ static const char* verb(bool write) { return write ? "write" : "read"; }
 static std::string who(Cell c) {
   const Cell thread = c & kThreadBits;
   std::string name = thread == (kManyThreads & kThreadBits) ? "several threads" : "thread " + std::to_string(thread >> 2);
-  if (c < clock_.block) name = "block " + std::to_string(past_of(c).block) + " " + name;
+  if (c <= clock_.block) name = "block " + std::to_string(past_of(c).block) + " " + name;
   return name;
 }
 
 // race tells whether the accesses of a cell and of this thread are unordered.
 static bool race(Cell c, Cell bytes) {
   if (!(c & bytes)) return false;
-  if (c >= clock_.interval) return ((c ^ clock_.self) & kThreadBits) != 0;
-  return c >= clock_.launch && c < clock_.block && !ordered_block(c);
+  if (c > clock_.interval) return ((c ^ clock_.self) & kThreadBits) != 0;
+  return c > clock_.launch && c <= clock_.block && !ordered_block(c);
 }
 
-static void report_race(Cell c, bool was_write, bool write, u32 bytes, const std::string& where, const void* pc) {
-  violate("race", pc, "%s of %u bytes at %s: %s %s it, and %s", verb(write), bytes, where.c_str(), who(c).c_str(),
-          was_write ? "wrote" : "read", c < clock_.block ? "nothing orders the blocks" : "no barrier lies between");
+using Describe = std::string(uptr);
+
+static void report_race(Cell c, bool was_write, uptr a, u32 bytes, bool write, Describe where, const void* pc) {
+  if (known("race", pc)) return;
+  violate("race", pc, "%s of %u bytes at %s: %s %s it, and %s", verb(write), bytes, where(a).c_str(), who(c).c_str(),
+          was_write ? "wrote" : "read", c <= clock_.block ? "nothing orders the blocks" : "no barrier lies between");
+}
+
+// report_access reports what the state of a cell forbids.
+static void report_access(const char* check, uptr a, u32 bytes, bool write, Describe where, const char* why, const void* pc) {
+  if (known(check, pc)) return;
+  violate(check, pc, "%s of %u bytes at %s%s", verb(write), bytes, where(a).c_str(), why);
 }
 
 static bool judge_global_cells(uptr a, u32 bytes, Cell parts, bool write, const void* pc) {
@@ -123,17 +140,17 @@ static bool judge_global_cells(uptr a, u32 bytes, Cell parts, bool write, const 
   for (u64 i = first; i <= last; i++) {
     const Cell w = global_space.writes[i], r = global_space.reads[i];
     if (w == kOutside) {
-      violate("global-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_global(global_space.base + 2 * i).c_str());
+      report_access("global-oob", global_space.base + 2 * i, bytes, write, describe_global, "", pc);
       return false;
     }
     if (w == kUnwritten) {
       if (write) continue;
-      violate("global-uninit", pc, "read of %u bytes that nobody wrote, at %s", bytes, describe_global(a).c_str());
+      report_access("global-uninit", a, bytes, write, describe_global, ", which nobody has written", pc);
       return true;
     }
     const bool by_write = race(w, parts);
     if (by_write || (write && race(r, parts))) {
-      report_race(by_write ? w : r, by_write, write, bytes, describe_global(a), pc);
+      report_race(by_write ? w : r, by_write, a, bytes, write, describe_global, pc);
       return true;
     }
   }
@@ -149,21 +166,20 @@ static bool judge_shared_cells(uptr a, u32 bytes, Cell parts, bool write, const 
   for (u64 i = first; i <= last; i++) {
     const Cell w = shared_space.writes[i], r = shared_space.reads[i];
     if (w == kOutside) {
-      violate("shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(shared_space.base + 2 * i).c_str());
+      report_access("shared-oob", shared_space.base + 2 * i, bytes, write, describe_shared, "", pc);
       return false;
     }
     if (w == kInFlight) {
-      violate("async-pending", pc, "%s of %u bytes at %s, which an asynchronous copy has not been waited for to write",
-              verb(write), bytes, describe_shared(a).c_str());
+      report_access("async-pending", a, bytes, write, describe_shared, ", which a copy in flight writes", pc);
       return false;
     }
-    if (!write && w < clock_.layout) {
-      violate("shared-uninit", pc, "read of %u bytes that nobody wrote, at %s", bytes, describe_shared(a).c_str());
+    if (!write && w <= clock_.layout) {
+      report_access("shared-uninit", a, bytes, write, describe_shared, ", which this block has not written", pc);
       return true;
     }
-    const bool by_write = w >= clock_.layout && race(w, parts);
-    if (by_write || (write && r >= clock_.layout && race(r, parts))) {
-      report_race(by_write ? w : r, by_write, write, bytes, describe_shared(a), pc);
+    const bool by_write = w > clock_.layout && race(w, parts);
+    if (by_write || (write && r > clock_.layout && race(r, parts))) {
+      report_race(by_write ? w : r, by_write, a, bytes, write, describe_shared, pc);
       return true;
     }
   }
@@ -177,17 +193,31 @@ bool judge_shared(uptr a, u32 bytes, bool write, const void* pc) {
 void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
   if (private_memory(a)) return;
   if (shared_space.holds(a)) {
-    violate("shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(a).c_str());
+    // A Smem that began since the last barrier has replaced the one that this thread
+    // still uses: on a GPU they are the same bytes.
+    const bool late = clock_.layout == clock_.interval && clock_.layout != clock_.block;
+    report_access(late ? "race" : "shared-oob", a, bytes, write, describe_shared, "", pc);
     return;
   }
   // Going on would end the process.
   abort_launch("global-oob", pc, "%s of %u bytes at 0x%llx, which is no memory of the kernel", verb(write), bytes, a);
 }
 
+void check_readonly(uptr a, u32 bytes, const void* pc) {
+  if (!global_space.holds(a)) {
+    violate("readonly", pc, "load_readonly at 0x%llx, which is not in global memory", a);
+    return;
+  }
+  for (u64 i = global_space.cell(a); i <= global_space.cell(a + bytes - 1); i++)
+    if (global_space.writes[i] > clock_.launch)
+      return report_access("readonly", a, bytes, false, describe_global, ", which this launch has written", pc);
+}
+
 void misaligned(uptr a, u32 bytes, bool write, const void* pc) {
+  if (!global_space.holds(a) && !shared_space.holds(a)) return;
   const std::string where = global_space.holds(a) ? describe_global(a) : describe_shared(a);
-  if (global_space.holds(a) || shared_space.holds(a))
-    violate("misaligned", pc, "%s of %u bytes at %s: the address is 0x%llx", verb(write), bytes, where.c_str(), a);
+  // This machine's wide accesses need the same alignment: going on could end the process.
+  abort_launch("misaligned", pc, "%s of %u bytes at %s: the address is 0x%llx", verb(write), bytes, where.c_str(), a);
 }
 
 // access_byte checks one byte. Its cell keeps one thread, so of two neighbouring
@@ -206,6 +236,7 @@ static void access_byte(uptr a, bool write, const void* pc) {
 
 void access_bytes(uptr a, uptr bytes, bool write, const void* pc) {
   report.counters.accesses++;
+  if (on_a_stack(a)) return;
   const uptr end = a + bytes;
   if (a % 2 && a < end) access_byte(a++, write, pc);
   for (; a + 2 <= end; a += 2) write ? access<2, true>(a, pc) : access<2, false>(a, pc);
@@ -213,3 +244,7 @@ void access_bytes(uptr a, uptr bytes, bool write, const void* pc) {
 }
 
 }  // namespace emu
+
+void emu_load_readonly(const void* global, u32 bytes) {
+  emu::check_readonly(reinterpret_cast<emu::uptr>(global), bytes, __builtin_return_address(0));
+}
