@@ -23,8 +23,8 @@ const buildMark = "wrnc-build.json"
 type textFile struct{ name, text string }
 
 // files lists a build's files: the input, the IR after each pass, the decisions
-// of fusion, the plans, and for a GPU the Go package of the network, which has
-// the kernels' texts.
+// of fusion, the plans, the report, and for a GPU the Go package of the network,
+// which has the kernels' texts.
 func (c *buildCommand) files(b *built) ([]textFile, error) {
 	source := "source.wrn"
 	if isIR(c.Network) {
@@ -34,10 +34,15 @@ func (c *buildCommand) files(b *built) ([]textFile, error) {
 	for i, p := range b.after {
 		files = append(files, textFile{fmt.Sprintf("%02d-%s.ir", i, p.pass), p.text})
 	}
-	files = append(files, textFile{"fusion.txt", b.decisions})
+	files = append(files, textFile{"fusion.txt", b.fusion()})
 	for _, p := range b.plans {
 		files = append(files, textFile{"plan-" + p.Func + ".txt", p.String()})
 	}
+	page, err := c.report(b)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, textFile{"report.html", page})
 	if _, err := b.module.Classifier(); err != nil || b.sources == nil {
 		return files, nil // IR that was written by hand need not be a network
 	}

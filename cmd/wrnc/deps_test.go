@@ -41,6 +41,7 @@ const imports = `
 	compiler/bundle:    compiler/plan
 	compiler/lower:     compiler/ir compiler/plan
 	codegen/cuda:       compiler/ir compiler/plan
+	codegen/report:     compiler/ir compiler/plan
 	codegen/glue:       compiler/ir compiler/plan compiler/bundle github.com/dave/jennifer
 	compiler:           compiler/ir compiler/irgen compiler/autodiff compiler/passes dsl
 
@@ -58,8 +59,8 @@ const imports = `
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train compiler/ir
 
-	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
-	cmd/wrnc:           codegen/cuda codegen/glue kernels
+	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
+	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train kernels/cpu
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
