@@ -47,6 +47,7 @@ const imports = `
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
 	runtime/cuda/toolkit:
 	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
+	runtime/cuda/cubin: runtime/cuda/toolkit
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
