@@ -9,10 +9,11 @@
 //             a border so that every tap of every pixel lies in it: each input is
 //             transformed once, not once a tap
 //   multiply  for each tap the product reads that tile shifted by the tap. Weights of
-//             (chunk, tap) come through a ring of asynchronous copies
+//             a chunk come through a ring of asynchronous copies, a row of the filter
+//             at a time
 //
 // While one chunk is multiplied, the next is filled into a second tile, a share at
-// every tap. At the end
+// every row. At the end
 //
 //   drain     the sums go through a result tile in shared memory, some columns at a
 //             time, so that the epilogue sees vectors of channels
@@ -54,7 +55,7 @@ struct ConvShape {
 };
 
 // ConvTile: M pixels x N channels, K input channels at a time, by WarpsM x WarpsN
-// warps; Stages is the number of weight tiles in flight, plus one.
+// warps; the ring of weights has Stages places.
 template <class Math_, u32 M_, u32 N_, u32 K_, u32 WarpsM_, u32 WarpsN_, u32 Stages_>
 struct ConvTile {
   using Math = Math_;
@@ -86,8 +87,8 @@ WRNC_DEVICE constexpr u32 up16(u32 bytes) { return (bytes + 15) / 16 * 16; }
 //     odd(e)   = e + 16/size if e*size/16 is even, else e            elements of a row, size = bytes of a stored element
 //     words(e) = e + 8 if e is a multiple of 16, else e
 //     input    = positions(window) * odd(K)
-//     weights  = N * odd(K) forward; backward K * odd(N) for bf16 and K * words(N) for f32
-//     operands = up16((input, twice if there are several chunks) * size) + up16(stages * weights * size)
+//     weights  = R * N * odd(K) forward; backward R * K * odd(N) for bf16 and R * K * words(N) for f32
+//     operands = up16(positions * 4) + up16((input, twice if there are several chunks) * size) + up16(stages * weights * size)
 //     result   = M * (columns + 8) * 4 + scratch * 4
 //     kShared  = max(operands, result)
 template <class Shape, class Unit, class Tile, class Epilogue>
@@ -108,14 +109,14 @@ struct ConvLayout {
   static constexpr u32 kInput = u32(Input::kPositions) * kInputRow;
   static constexpr u32 kInputs = kChunks > 1 ? 2 : 1;
 
-  // A weight tile: rows of consecutive c.
+  // The weights of a tap, in rows of consecutive c.
   static constexpr u32 kWeightRows = Shape::kDgrad ? Tile::K : Tile::N, kWeightCols = Shape::kDgrad ? Tile::N : Tile::K;
   static constexpr u32 kWeightRow = Shape::kDgrad ? Math::columns_row(Tile::N) : Math::rows_row(Tile::K);
-  static constexpr u32 kWeight = kWeightRows * kWeightRow;
+  static constexpr u32 kWeight = kWeightRows * kWeightRow, kStage = u32(Shape::R) * kWeight;
 
   static constexpr u32 kScratch = Epilogue::kReduces ? Reducer::kScratch : 0;
 
-  static constexpr u32 kOperands = up16(kInputs * kInput * sizeof(Store)) + up16(Tile::kStages * kWeight * sizeof(Store));
+  static constexpr u32 kOperands = up16(u32(Input::kPositions) * 4) + up16(kInputs * kInput * sizeof(Store)) + up16(Tile::kStages * kStage * sizeof(Store));
   static constexpr u32 kDrain = up16(Tile::M * Result::kRow * 4) + up16(kScratch * 4);
   static constexpr u32 kShared = kOperands > kDrain ? kOperands : kDrain;
 };
@@ -137,40 +138,67 @@ struct Taps {
   // Forward a later tap lies further, backward nearer.
   WRNC_DEVICE i32 first(i32 phase) { return Shape::kDgrad ? (phase + Shape::kPad) / Shape::kStride - Shape::kFirst : 0; }
 
-  WRNC_MEMBER i32 count() const { return rows * cols; }
-  WRNC_MEMBER i32 weight(i32 tap) const {
-    return (r0 + tap / cols * Shape::kPhase) * Shape::R + s0 + tap % cols * Shape::kPhase;
-  }
+  // weight is the index among the filter's taps of the r-th row's s-th tap, shift how
+  // far from the first result's input it reads.
+  WRNC_MEMBER i32 weight(i32 r, i32 s) const { return (r0 + r * Shape::kPhase) * Shape::R + s0 + s * Shape::kPhase; }
   template <class Input>
-  WRNC_MEMBER i32 shift(i32 tap) const {
-    const i32 r = tap / cols, s = tap % cols;
+  WRNC_MEMBER i32 shift(i32 r, i32 s) const {
     return Shape::kDgrad ? Input::shift(y - r, x - s) : Input::shift(r, s);
   }
 };
 
-// copy_weights starts the copy of a tap's weights, [row][column] from rows `k0` and
-// columns `c0` on, zero past the last. It copies as many bytes at a time as the
-// channel count keeps aligned; an odd number of two-byte channels needs plain loads.
+// Step is a step of the multiplication: a row of taps of a chunk, and its place in the
+// ring of weights.
+template <u32 Stages>
+struct Step {
+  i32 r, chunk;
+  u32 stage;
+
+  WRNC_MEMBER void advance(i32 rows) {
+    if (++r == rows) r = 0, chunk++;
+    if (++stage == Stages) stage = 0;
+  }
+};
+
+// WeightCopy copies weight tiles of RowsN rows k and ColsN columns c, in rows of Row
+// elements, zero past the last of both; as many bytes at a time as the channel count
+// keeps aligned. A thread has the same column in all its rows.
 template <class Shape, u32 RowsN, u32 ColsN, u32 Row, u32 Threads, class Store>
-WRNC_DEVICE void copy_weights(Store* tile, const Store* weight, i32 k0, i32 c0, i32 tap) {
-  constexpr u32 row_bytes = u32(Shape::C) * sizeof(Store);
-  constexpr u32 bytes = row_bytes % 16 == 0 ? 16 : row_bytes % 8 == 0 ? 8 : row_bytes % 4 == 0 ? 4 : 2;
-  constexpr u32 V = bytes / sizeof(Store), vectors = ColsN / V, total = RowsN * vectors;
-  static_assert(ColsN % V == 0, "");
-#pragma unroll 4
-  for (u32 i = thread_index(); i < total; i += Threads) {
-    const u32 row = i / vectors, column = i % vectors * V;
-    const i32 k = k0 + i32(row), c = c0 + i32(column);
-    const bool valid = k < Shape::K && c < Shape::C;
-    const Store* const from = weight + (valid ? (i64(k) * (Shape::R * Shape::R) + tap) * Shape::C + c : 0);
-    Store* const to = tile + row * Row + column;
-    if constexpr (bytes >= 4) {
-      cp_async<bytes>(to, from, valid);
-    } else {
-      store_floats<1>(to, valid ? load_floats<1>(from) : Floats<1>{});
+struct WeightCopy {
+  static constexpr u32 kBytes = u32(Shape::C) * sizeof(Store) % 16 == 0 ? 16 : u32(Shape::C) * sizeof(Store) % 8 == 0 ? 8 : u32(Shape::C) * sizeof(Store) % 4 == 0 ? 4 : 2;
+  static constexpr u32 V = kBytes / sizeof(Store), kVectors = ColsN / V;
+  static constexpr u32 kStep = Threads / kVectors < RowsN ? Threads / kVectors : RowsN;  // rows at once
+  static constexpr u32 kRounds = (RowsN + kStep - 1) / kStep;
+  static constexpr i32 kTaps = Shape::R * Shape::R;
+  static_assert(ColsN % V == 0 && kVectors <= Threads, "a thread copies a vector");
+  static constexpr bool kWhole = Shape::K % i32(RowsN) == 0 && Shape::C % i32(ColsN) == 0;  // no tile passes the last
+
+  const Store* from;
+  u32 to, row;
+  i32 k, c;
+
+  WRNC_DEVICE WeightCopy of(const Store* weight) {
+    const u32 column = thread_index() % kVectors * V, row = thread_index() / kVectors;
+    return WeightCopy{weight + i64(row) * (kTaps * Shape::C) + column, pinned(row * Row + column), row, i32(row), i32(column)};
+  }
+
+  // start starts the copy of the tile whose first weight is (k0, tap, c0).
+  WRNC_MEMBER void start(Store* tile, i32 k0, i32 tap, i32 c0) const {
+    const Store* const first = from + (i64(k0) * kTaps + tap) * Shape::C + c0;
+#pragma unroll
+    for (u32 round = 0; round < kRounds; round++) {
+      if (row + round * kStep >= RowsN || row >= kStep) continue;
+      const bool valid = kWhole || (k + k0 + i32(round * kStep) < Shape::K && c + c0 < Shape::C);
+      const Store* const x = first + round * (i64(kStep) * (kTaps * Shape::C));
+      Store* const y = tile + to + round * (kStep * Row);
+      if constexpr (kBytes >= 4) {
+        cp_async<kBytes>(y, x, valid);
+      } else {  // two bytes cannot be copied asynchronously
+        store_floats<1>(y, valid ? load_floats<1>(x) : Floats<1>{});
+      }
     }
   }
-}
+};
 
 template <bool First, class A, class B>
 struct Chosen {
@@ -191,7 +219,10 @@ WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight
   using Store = typename Math::Store;
   using Input = typename L::Input;
   using Fill = Filler<Prologue, Input, Store, Tile::K, L::kInputRow, u32(Input::kPositions), Shape::kIn, Tile::kThreads>;
+  using Copy = WeightCopy<Shape, L::kWeightRows, L::kWeightCols, L::kWeightRow, Tile::kThreads, Store>;
   constexpr u32 MI = Tile::MI, NI = Tile::NI, blocks = NI % 2 == 0 ? 2 : 1;
+  constexpr bool kFixed = Shape::kPhase == 1;  // every phase has all taps
+  constexpr i32 kUnrollTaps = kFixed ? Shape::R : 1;
 
   const i32 tile = i32(block_index()) % L::kTilesN, unit = i32(block_index()) / L::kTilesN;
   const u32 warp_row = warp_index() / Tile::kWarpsN * Tile::kWarpRows, warp_col = warp_index() % Tile::kWarpsN * Tile::kWarpCols;
@@ -200,11 +231,11 @@ WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight
   {
     Smem smem(L::kOperands);
     Store* const inputs = smem.take<Store, L::kInputs * L::kInput>();
-    Store* const weights = smem.take<Store, Tile::kStages * L::kWeight>();
+    Store* const weights = smem.take<Store, Tile::kStages * L::kStage>();
+    i32* const pixels = smem.take<i32, u32(Input::kPositions)>();
     const Taps<Shape> taps = Taps<Shape>::of(place);
-    const i32 steps = taps.count() * L::kChunks;  // a step is a tap of a chunk
-    constexpr i32 start = Shape::kDgrad ? 1 : Shape::kStride;
-    const Fill fill{place.n, place.y * start + Shape::kFirst, place.x * start + Shape::kFirst};
+    const i32 steps = taps.cols > 0 ? taps.rows * L::kChunks : 0;
+    const Copy copy = Copy::of(weight);
 
     // Where this thread's rows of A begin in the input tile, and of B in a weight tile.
     using ViewA = typename Math::RowsA;
@@ -214,48 +245,67 @@ WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight
 #pragma unroll
       for (u32 j = 0; j < ViewA::kOwn; j++) {
         const i32 m = i32(warp_row + i * 16 + ViewA::row(j)), pixel = m < Unit::kVolume ? m : 0;  // the last rows may be unused
-        own_a[i][j] = u32(Input::position(pixel / (Unit::kRows * Unit::kPixels), pixel / Unit::kPixels % Unit::kRows,
-                                          pixel % Unit::kPixels)) * L::kInputRow + ViewA::element();
+        const i32 position = Input::position(pixel / (Unit::kRows * Unit::kPixels), pixel / Unit::kPixels % Unit::kRows, pixel % Unit::kPixels);
+        own_a[i][j] = pinned(u32(position) * L::kInputRow + ViewA::element());
       }
     using ViewB = Choose<Shape::kDgrad, typename Math::template ColumnsB<blocks>, typename Math::template RowsB<blocks>>;
     constexpr u32 b_column = Shape::kDgrad ? 1 : L::kWeightRow, b_term = Shape::kDgrad ? L::kWeightRow : 1;
     u32 own_b[ViewB::kOwn];
-    own_offsets<ViewB>(own_b, L::kWeightRow);
+    own_offsets<ViewB>(own_b, L::kWeightRow, warp_col * b_column);
 
-    const auto copy = [&](i32 step) {
-      if (step < steps) {
-        const i32 chunk = step / taps.count(), tap = step % taps.count(), in = chunk * i32(Tile::K), out = tile * i32(Tile::N);
-        copy_weights<Shape, L::kWeightRows, L::kWeightCols, L::kWeightRow, Tile::kThreads>(
-            weights + u32(step) % Tile::kStages * L::kWeight, weight, Shape::kDgrad ? in : out, Shape::kDgrad ? out : in, taps.weight(tap));
+    // The copies run kStages - 1 steps ahead. Each step has a group of them, if need
+    // be an empty one, so that groups can be counted.
+    Step<Tile::kStages> now{}, ahead{};
+    const auto copy_ahead = [&]() {
+      if (steps > 0 && ahead.chunk < L::kChunks) {
+        const i32 in = ahead.chunk * i32(Tile::K), out = tile * i32(Tile::N);
+#pragma unroll kUnrollTaps
+        for (i32 s = 0; s < (kFixed ? Shape::R : taps.cols); s++)
+          copy.start(weights + ahead.stage * L::kStage + u32(s) * L::kWeight, Shape::kDgrad ? in : out, taps.weight(ahead.r, s), Shape::kDgrad ? out : in);
+        ahead.advance(taps.rows);
       }
-      cp_async_commit();  // also without copies: a group a step
+      cp_async_commit();
     };
-
-    if (steps > 0) fill.fill(args, inputs, 0, 0, Fill::kRounds);
 #pragma unroll
-    for (u32 stage = 0; stage + 1 < Tile::kStages; stage++) copy(i32(stage));
+    for (u32 stage = 0; stage + 1 < Tile::kStages; stage++) copy_ahead();
+    if (steps > 0) {
+      constexpr i32 start = Shape::kDgrad ? 1 : Shape::kStride;
+      Input::template locate<u32(Input::kPositions), Tile::kThreads>(pixels, place.n, place.y * start + Shape::kFirst, place.x * start + Shape::kFirst, args.n);
+    }
+    barrier();
+    if (steps > 0) Fill::template fill<4>(args, pixels, inputs, 0, 0, Fill::kRounds);
 
-    i32 chunk = 0, tap = 0;
+    // A step fills `share` rounds of the next chunk, as long as there are any.
+    constexpr u32 even_share = (Fill::kRounds + u32(Shape::R) - 1) / u32(Shape::R);
+    const u32 share = kFixed ? even_share : u32(ceil_div(i32(Fill::kRounds), imax(1, taps.rows)));
+    u32 filled = 0;
+#pragma unroll 1
     for (i32 step = 0; step < steps; step++) {
       cp_async_wait<Tile::kStages - 2>();
       barrier();  // this step's weights and inputs are there; all have done with those of the step before
-      copy(step + i32(Tile::kStages) - 1);
-      if (chunk + 1 < L::kChunks) {
-        const u32 count = u32(taps.count());
-        fill.fill(args, inputs + u32(chunk + 1) % L::kInputs * L::kInput, (chunk + 1) * i32(Tile::K), Fill::kRounds * u32(tap) / count,
-                  Fill::kRounds * u32(tap + 1) / count);
+      copy_ahead();
+      if (L::kInputs > 1 && now.chunk + 1 < L::kChunks) {
+        const u32 end = filled + share < Fill::kRounds ? filled + share : Fill::kRounds;
+        Fill::template fill<(even_share < 4 ? even_share : 4)>(args, pixels, inputs + u32(now.chunk + 1) % 2 * L::kInput, (now.chunk + 1) * i32(Tile::K), filled, end);
+        filled = end;
       }
 
-      const Store* const a_tile = inputs + u32(chunk) % L::kInputs * L::kInput + u32(taps.template shift<Input>(tap)) * L::kInputRow;
-      const Store* const b_tile = weights + u32(step) % Tile::kStages * L::kWeight + warp_col * b_column;
+      const Store* const a_row = inputs + u32(now.chunk) % L::kInputs * L::kInput;
+      const Store* const b_row = weights + now.stage * L::kStage;
+#pragma unroll kUnrollTaps
+      for (i32 s = 0; s < (kFixed ? Shape::R : taps.cols); s++) {
+        const Store* const a_tile = a_row + u32(taps.template shift<Input>(now.r, s)) * L::kInputRow;
+        const Store* const b_tile = b_row + u32(s) * L::kWeight;
 #pragma unroll
-      for (u32 k = 0; k < Tile::K; k += Math::kStep) {
-        typename Math::A a[MI];
+        for (u32 k = 0; k < Tile::K; k += Math::kStep) {
+          typename Math::A a[MI];
 #pragma unroll
-        for (u32 i = 0; i < MI; i++) ViewA::load(a[i], a_tile + k, own_a[i]);
-        multiply_columns<Math, ViewB, blocks>(sums, a, b_tile + k * b_term, own_b, 8 * b_column);
+          for (u32 i = 0; i < MI; i++) ViewA::load(a[i], a_tile + k, own_a[i]);
+          multiply_columns<Math, ViewB, blocks>(sums, a, b_tile + k * b_term, own_b, 8 * b_column);
+        }
       }
-      if (++tap == taps.count()) tap = 0, chunk++;
+      now.advance(taps.rows);
+      if (now.r == 0) filled = 0;
     }
     barrier();  // the result takes the place of the operands
   }

@@ -38,7 +38,7 @@ struct WgradTile {
 //     row(e)   = odd(e) for bf16, words(e) for f32
 //     gradient = volume(unit) up to a multiple of the math's step (16, 8, 4) * row(M)
 //     picture  = positions(window) * row(N)
-//     operands = up16(2 * gradient * size) + up16(2 * picture * size)
+//     operands = up16(2 * gradient * size) + up16(2 * picture * size) + up16(2 * volume(unit) up as above * 4) + up16(2 * positions * 4)
 //     result   = up16(M * (columns + 8) * 4)
 //     kShared  = max(operands, result)
 template <class Shape, class Unit, class Tile>
@@ -58,7 +58,7 @@ struct WgradLayout {
   static constexpr u32 kGradientRow = Math::columns_row(Tile::M), kGradient = kPixels * kGradientRow;
   static constexpr u32 kPictureRow = Math::columns_row(Tile::N), kPicture = u32(Picture::kPositions) * kPictureRow;
 
-  static constexpr u32 kOperands = up16(2 * kGradient * sizeof(Store)) + up16(2 * kPicture * sizeof(Store));
+  static constexpr u32 kOperands = up16(2 * kGradient * sizeof(Store)) + up16(2 * kPicture * sizeof(Store)) + up16(2 * kPixels * 4) + up16(2 * u32(Picture::kPositions) * 4);
   static constexpr u32 kDrain = up16(Tile::M * Result::kRow * 4);
   static constexpr u32 kShared = kOperands > kDrain ? kOperands : kDrain;
 
@@ -90,7 +90,7 @@ WRNC_DEVICE void multiply_unit(f32 (&sums)[L::kTaps][Tile::MI][Tile::NI][4], con
   using ViewA = typename Math::ColumnsA;
   using ViewB = typename Math::template ColumnsB<blocks>;
   u32 own_a[ViewA::kOwn];
-  own_offsets<ViewA>(own_a, L::kGradientRow);
+  own_offsets<ViewA>(own_a, L::kGradientRow, 0);
 #pragma unroll 2
   for (u32 k = 0; k < L::kPixels; k += Math::kStep) {
     typename Math::A a[Tile::MI];
@@ -143,6 +143,7 @@ WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span
   using FillPicture = Filler<PicturePrologue, typename L::Picture, Store, Tile::N, L::kPictureRow, u32(L::Picture::kPositions), Shape::C, Tile::kThreads>;
   static_assert(!Epilogue::kReduces, "a weight's gradient has no channels to reduce");
   constexpr i32 tiles = L::kTilesM * L::kTilesN;
+  constexpr u32 kPositions = u32(L::Picture::kPositions);
   const i32 tile = i32(block_index()) % tiles, split = i32(block_index()) / tiles, splits = i32(block_count()) / tiles;
   const i32 first_k = tile / L::kTilesN * i32(Tile::M), first_c = tile % L::kTilesN * i32(Tile::N);
   const u32 warp = warp_index(), group = warp / (Tile::kWarpsM * Tile::kWarpsN);
@@ -153,19 +154,31 @@ WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span
     Smem smem(L::kOperands);
     Store* const gradients = smem.take<Store, 2 * L::kGradient>();
     Store* const pictures = smem.take<Store, 2 * L::kPicture>();
-    const auto fill = [&](i32 unit) {
+    i32* const gradient_pixels = smem.take<i32, 2 * L::kPixels>();
+    i32* const picture_pixels = smem.take<i32, 2 * kPositions>();
+    const auto locate = [&](i32 unit) {
       const Place u = L::Grid::place(unit);
       const u32 half = u32(unit) % 2;
-      FillGradient{u.n, u.y, u.x}.fill(args, gradients + half * L::kGradient, first_k, 0, FillGradient::kRounds);
-      FillPicture{u.n, u.y * Shape::kStride - Shape::kPad, u.x * Shape::kStride - Shape::kPad}.fill(
-          args, pictures + half * L::kPicture, first_c, 0, FillPicture::kRounds);
+      L::Gradient::template locate<L::kPixels, Tile::kThreads>(gradient_pixels + half * L::kPixels, u.n, u.y, u.x, args.n);
+      L::Picture::template locate<kPositions, Tile::kThreads>(picture_pixels + half * kPositions, u.n, u.y * Shape::kStride - Shape::kPad, u.x * Shape::kStride - Shape::kPad, args.n);
     };
+    const auto fill = [&](i32 unit) {
+      const u32 half = u32(unit) % 2;
+      FillGradient::template fill<4>(args, gradient_pixels + half * L::kPixels, gradients + half * L::kGradient, first_k, 0, FillGradient::kRounds);
+      FillPicture::template fill<4>(args, picture_pixels + half * kPositions, pictures + half * L::kPicture, first_c, 0, FillPicture::kRounds);
+    };
+
+    // Pixels are located two units ahead of the multiplication, tiles filled one.
     const i32 begin = split * span, end = imin(begin + span, L::Grid::count(args.n));
+    if (begin < end) locate(begin);
+    barrier();
     if (begin < end) fill(begin);
+    if (begin + 1 < end) locate(begin + 1);
 #pragma unroll 1
     for (i32 unit = begin; unit < end; unit++) {
-      barrier();  // this unit is filled; all have done with the one before
+      barrier();  // this unit is filled, the next located; all have done with the one before
       if (unit + 1 < end) fill(unit + 1);
+      if (unit + 2 < end) locate(unit + 2);
       const u32 half = u32(unit) % 2, first_tap = u32(L::Picture::shift(i32(group * L::kRows), 0));
       multiply_unit<L, Shape, Unit, Tile>(sums, gradients + half * L::kGradient + warp_row,
                                           pictures + half * L::kPicture + first_tap * L::kPictureRow + warp_col);

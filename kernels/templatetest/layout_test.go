@@ -127,19 +127,20 @@ func (t tile) convShared(s shape, b box, v int, reduces bool) int {
 	if s.in() > t.k {
 		input *= 2
 	}
-	weights := t.n * t.odd(t.k)
+	weights := s.r * t.n * t.odd(t.k)
 	if s.dgrad {
-		weights = t.k * t.columnsRow(t.n)
+		weights = s.r * t.k * t.columnsRow(t.n)
 	}
 	result := up16(t.m * (t.resultColumns() + 8) * 4)
 	if reduces {
 		result += up16(4 * scratch(t.resultColumns(), v, t.convThreads()))
 	}
-	return max(up16(input*t.size())+up16(t.stages*weights*t.size()), result)
+	return max(up16(4*s.window(b))+up16(input*t.size())+up16(t.stages*weights*t.size()), result)
 }
 
 func (t tile) wgradShared(s shape, b box) int {
-	gradient := ceilDiv(b.volume(), t.step()) * t.step() * t.columnsRow(t.m)
-	picture := s.window(b) * t.columnsRow(t.n)
-	return max(up16(2*gradient*t.size())+up16(2*picture*t.size()), up16(t.m*(t.resultColumns()+8)*4))
+	volume := ceilDiv(b.volume(), t.step()) * t.step()
+	tables := up16(2*volume*4) + up16(2*s.window(b)*4)
+	gradient, picture := volume*t.columnsRow(t.m), s.window(b)*t.columnsRow(t.n)
+	return max(up16(2*gradient*t.size())+up16(2*picture*t.size())+tables, up16(t.m*(t.resultColumns()+8)*4))
 }
