@@ -56,7 +56,7 @@ WRNC_DEVICE ChannelSum join(ChannelSum a, ChannelSum b, f32, f32) { return Chann
 
 WRNC_DEVICE f32 share_of(f32 nb, f32 total) { return total > 0 ? div_(nb, total) : 0.0f; }
 
-// ---- What a thread gathers for its V channels.
+// ---- What a thread gathers for its V channels. value() gets 1/count.
 
 template <class Kind, u32 V>
 struct Acc;
@@ -79,8 +79,8 @@ struct Acc<Stats, V> {
     count++;
   }
 
-  WRNC_MEMBER Stats value(u32 i) const {
-    const f32 mean = div_(sum.v[i], f32(count == 0 ? 1 : count));  // less the shift
+  WRNC_MEMBER Stats value(u32 i, f32 inverse) const {
+    const f32 mean = sum.v[i] * inverse;  // less the shift
     return Stats{shift.v[i] + mean, max_(0.0f, fma(-mean, sum.v[i], square.v[i]))};
   }
 };
@@ -99,7 +99,7 @@ struct Acc<GradStats, V> {
     count++;
   }
 
-  WRNC_MEMBER GradStats value(u32 i) const { return GradStats{sum.v[i], dot.v[i]}; }
+  WRNC_MEMBER GradStats value(u32 i, f32) const { return GradStats{sum.v[i], dot.v[i]}; }
 };
 
 template <u32 V>
@@ -113,7 +113,7 @@ struct Acc<ChannelSum, V> {
     count++;
   }
 
-  WRNC_MEMBER ChannelSum value(u32 i) const { return ChannelSum{sum.v[i]}; }
+  WRNC_MEMBER ChannelSum value(u32 i, f32) const { return ChannelSum{sum.v[i]}; }
 };
 
 // ---- thread -> unit.
@@ -148,10 +148,11 @@ struct UnitReducer {
 
   template <class Kind>
   WRNC_MEMBER void write(f32* partials, const Acc<Kind, V>& acc) {
+    f32 n = f32(acc.count);
+    const f32 inverse = div_(1.0f, max_(n, 1.0f));
     Kind value[V];
 #pragma unroll
-    for (u32 i = 0; i < V; i++) value[i] = acc.value(i);
-    f32 n = f32(acc.count);
+    for (u32 i = 0; i < V; i++) value[i] = acc.value(i, inverse);
     join_lanes(value, n);
 
     const u32 slot = kVectors < 32 ? warp_index() : thread_index() / kVectors, vector = thread_index() % kVectors;

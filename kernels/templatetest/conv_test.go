@@ -304,6 +304,7 @@ var convCases = func() []convCase {
 	add("wide", newShape(4, 4, 32, 160, 3, 1, 1, false), 2, box{2, 4, 4}, 32, 160, 32, 2, 2, 2, 8, 8, false, B, F)
 	add("wide-vec1", newShape(4, 4, 16, 67, 1, 0, 1, false), 2, box{2, 4, 4}, 32, 64, 16, 2, 1, 2, 8, 1, false, B, F)
 	add("plain", newShape(6, 6, 16, 16, 3, 1, 1, false), 3, box{2, 6, 6}, 80, 16, 16, 5, 1, 4, 8, 8, true, B, T, F)
+	add("plain-wide", newShape(5, 4, 16, 70, 3, 1, 1, false), 2, box{2, 4, 4}, 32, 80, 16, 2, 1, 2, 8, 2, true, B, F)
 	add("plain-dgrad", newShape(6, 6, 16, 16, 3, 1, 2, true), 3, box{3, 3, 3}, 32, 16, 16, 1, 1, 4, 8, 8, true, B, T, F)
 	return cases
 }()

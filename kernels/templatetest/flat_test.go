@@ -149,3 +149,52 @@ WRNC_KERNEL(kernel, 32, 1)(const Args args) { channels<Body, 32>(args.table, arg
 		}
 	}
 }
+
+// A mask is stored as a byte an element.
+func TestStoredMask(t *testing.T) {
+	const text = `#include "flat.cuh"
+
+struct Segment {
+  const f32* x;
+  const u8* before;
+  u8* mask;
+  f32* y;
+  i64 elems;
+};
+
+struct Args {
+  const Segment* table;
+  const u32* first_block;
+  u32 segments;
+};
+
+using Tile = FlatTile<32, 1>;
+
+struct Body {
+  template <u32 V>
+  WRNC_DEVICE void apply(const Segment& a, i64 e) {
+    store_floats(a.mask + e, dropout_mask<V>(32768, 5, 6, 7, e));
+    store_floats(a.y + e, mask_scale(load_floats<V>(a.x + e), load_floats<V>(a.before + e), 32768));
+  }
+};
+
+WRNC_KERNEL(kernel, Tile::kThreads, 1)(const Args args) { flat<Body, Tile>(args.table, args.first_block, args.segments); }
+`
+	const n = 203
+	d := newDevice(t)
+	x := normals(rand.New(rand.NewPCG(9, 9)), n, 0, 1, float)
+	before := make([]byte, n)
+	for i := range before {
+		before[i] = byte(i / 3 % 2)
+	}
+	mask, y := d.bytes(make([]byte, n)), d.out(n, float)
+	table := d.bytes(d.in(x, float), d.bytes(before), mask, y, int64(n))
+	d.launch("mask", text, ceilDiv(n, 128), 32, 0, ways[0], table, d.bytes([]uint32{0}), uint32(1))
+	kept, err := d.m.Read(mask, n)
+	require.NoError(t, err)
+	for i, v := range d.read(y, n, float) {
+		w := f32.Philox4x32([2]uint32{6, 0}, [4]uint32{uint32(i / 8), 0, 7, 5})
+		require.Equal(t, w[i%8/2]>>(16*(i%2))&0xffff >= 32768, kept[i] == 1)
+		require.Equal(t, x[i]*2*float32(before[i]), v)
+	}
+}
