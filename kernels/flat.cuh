@@ -2,7 +2,9 @@
 // the optimizer over all parameters, conversions of weights, copies.
 //
 // The launch has a table of arguments, one entry a segment (a tensor). Segments have
-// blocks one after the other; first_block says where each begins.
+// blocks one after the other; first_block says where each begins. Pointers come from
+// the table, so a body says global(a.p) for those that it does not read by a pointer
+// to const.
 #pragma once
 
 #include "ops.cuh"
@@ -32,12 +34,13 @@ WRNC_DEVICE void flat(const Args* table, const u32* first_block, u32 segments) {
   const u32 segment = segment_of(first_block, segments);
   const Args args = table[segment];
   const i64 first = i64(block_index() - first_block[segment]) * Tile::kElems + thread_index() * 4;
-#pragma unroll
+#pragma unroll 1
   for (u32 i = 0; i < Tile::kVectors; i++) {
     const i64 e = first + i * (Tile::kThreads * 4);
     if (e + 4 <= args.elems) {
       Body::template apply<4>(args, e);
     } else {
+#pragma unroll 1
       for (i64 tail = e; tail < args.elems; tail++) Body::template apply<1>(args, tail);
     }
   }

@@ -61,6 +61,12 @@ WRNC_DEVICE void store_floats(T* p, Floats<V> x) {
   store<T, V>(p, y);
 }
 
+// scalar reads a number that changes from step to step.
+template <class T>
+WRNC_DEVICE T scalar(const T* p) {
+  return load_readonly<T, 1>(p).v[0];
+}
+
 // ---- Map ops.
 
 template <u32 V>

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 	"testing"
@@ -11,10 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wrnc/kernels"
-	"wrnc/runtime/cuda/cubin"
+	"wrnc/runtime/cuda/inspect"
 	"wrnc/runtime/cuda/nvrtc"
 	"wrnc/runtime/cuda/toolkit"
 )
+
+func TestMain(m *testing.M) {
+	nvrtc.Worker() // this binary compiles, too, in processes of its own
+	os.Exit(m.Run())
+}
 
 // headers are the texts that a kernel includes, with the GPU's prelude.
 func headers(t *testing.T) map[string]string {
@@ -30,16 +36,24 @@ func headers(t *testing.T) map[string]string {
 	return out
 }
 
-// real are kernels of real networks, with tiles as a heuristic would choose them.
-func realKernels() map[string]string {
-	out := map[string]string{}
+// realKernels are kernels of real networks, with tiles as a heuristic would choose
+// them: name, text and shared memory, and the least number of blocks on a
+// multiprocessor that the text asks for.
+func realKernels() []inspect.Kernel {
+	var out []inspect.Kernel
+	add := func(name, text string, shared, blocks int, expect ...string) {
+		name = strings.NewReplacer("-", "_", "@", "_at_").Replace(name)
+		text = strings.Replace(text, "WRNC_KERNEL(kernel, Tile::kThreads, 1)", fmt.Sprintf("WRNC_KERNEL(%s, Tile::kThreads, %d)", name, blocks), 1)
+		out = append(out, inspect.Kernel{Name: name, Source: text, Shared: shared, Expect: expect})
+	}
+	math := map[string][]string{"Bf16": {"HMMA", "LDSM"}, "Tf32": {"HMMA"}, "Ffma": {"FFMA", "!HMMA"}}
 	conv := func(name string, s shape, b box, t tile, vecIn, vec, blocks int) {
 		c := convCase{name: name, shape: s, box: b, tile: t, vecIn: vecIn, vec: vec}
-		out[name] = strings.Replace(c.text(), "Tile::kThreads, 1)", fmt.Sprintf("Tile::kThreads, %d)", blocks), 1)
+		add(name, c.text(), t.convShared(s, b, vec, true), blocks, append([]string{"LDGSTS", "LDG.128", "STG.128", "LDS.128"}, math[t.math]...)...)
 	}
 	wgrad := func(name string, s shape, b box, t tile, vg, vx, v, blocks int) {
 		c := wgradCase{name: name, shape: s, box: b, tile: t, vecG: vg, vecX: vx, vec: v}
-		out[name] = strings.Replace(c.text(), "Tile::kThreads, 1)", fmt.Sprintf("Tile::kThreads, %d)", blocks), 1)
+		add(name, c.text(), t.wgradShared(s, b), blocks, append([]string{"LDG.128", "STG.128", "STS.128"}, math[t.math]...)...)
 	}
 	for _, d := range []bool{false, true} {
 		way := "fprop"
@@ -64,41 +78,22 @@ func realKernels() map[string]string {
 	wgrad("wgrad-bf16-1x1", newShape(32, 32, 64, 128, 1, 0, 2, false), box{1, 8, 16}, tile{math: "Bf16", m: 128, n: 64, warpsM: 4, warpsN: 2, warpsT: 1}, 8, 8, 4, 2)
 	wgrad("wgrad-f32-64@32", newShape(32, 32, 64, 64, 3, 1, 1, false), box{1, 2, 32}, tile{math: "Ffma", m: 32, n: 32, warpsM: 1, warpsN: 2, warpsT: 3}, 4, 4, 4, 2)
 	wgrad("wgrad-tf32-64@32", newShape(32, 32, 64, 64, 3, 1, 1, false), box{1, 2, 32}, tile{math: "Tf32", m: 64, n: 32, warpsM: 2, warpsN: 1, warpsT: 3}, 4, 4, 4, 2)
-	out["map-bf16"] = mapCase{"map-bf16", 32, 32, 64, 1, box{1, 4, 32}, 64, 256, 8, half}.text()
+	m := mapCase{"map-bf16", 32, 32, 64, 1, box{1, 4, 32}, 64, 256, 8, half}
+	add(m.name, m.text(), up16(4*scratch(m.tileN, m.vec, m.threads)), 2, "LDG.128", "STG.128")
+	add("flat", flatText, 0, 1, "LDG.128", "STG.128", "LDG.128.CONSTANT")
 	return out
 }
 
-// What NVIDIA's compiler makes of the templates: no local memory, and the
-// instructions that they are written for.
+// What NVIDIA's compiler makes of the templates: no local memory, no generic
+// accesses, and the instructions that they are written for.
 func TestCompile(t *testing.T) {
-	libraries, err := toolkit.Machine().Libraries()
-	if err == nil {
-		_, err = nvrtc.Open(libraries[0])
-	}
+	i, err := inspect.Start(headers(t), []string{"sm_80", "sm_90"})
 	if err != nil {
 		toolkit.Missing(t, err)
 	}
-	compiler, err := nvrtc.Open(libraries[0])
+	defer i.Close()
+	reports, err := i.Inspect(context.Background(), realKernels())
 	require.NoError(t, err)
-	disassembler, err := cubin.FindDisassembler()
-	if err != nil {
-		toolkit.Missing(t, err)
-	}
-	h := headers(t)
-	for name, text := range realKernels() {
-		for _, arch := range []string{"sm_80", "sm_90"} {
-			result, err := compiler.Compile(nvrtc.Source{Name: name, Text: text, Headers: h, Arch: arch, Options: nvrtc.Options()})
-			require.NoError(t, err)
-			file, err := cubin.Parse(result.CUBIN)
-			require.NoError(t, err)
-			k, err := file.Kernel("kernel")
-			require.NoError(t, err)
-			m, err := disassembler.Mnemonics(context.Background(), file.Arch, [][]byte{k.Code})
-			require.NoError(t, err)
-			t.Logf("%-24s %s: %3d registers, %d stack, %5d instructions, HMMA %d FFMA %d LDSM %d LDS %d LDGSTS %d LDG.128 %d LDG %d STG.128 %d STG %d STS %d BAR %d CALL %d BRA %d, %v",
-				name, arch, k.Registers, k.Stack, m[0].Total(), m[0].Count("HMMA"), m[0].Count("FFMA"), m[0].Count("LDSM"), m[0].Count("LDS"), m[0].Count("LDGSTS"), m[0].Count("LDG.128"), m[0].Count("LDG"), m[0].Count("STG.128"), m[0].Count("STG"), m[0].Count("STS"), m[0].Count("BAR"), m[0].Count("CALL"), m[0].Count("BRA"), result.Time.Round(1e6))
-			require.Zero(t, k.Stack, name)
-			require.Empty(t, result.Log)
-		}
-	}
+	t.Log("\n" + inspect.Table(reports))
+	require.Empty(t, strings.Join(inspect.Faults(reports), "\n"))
 }

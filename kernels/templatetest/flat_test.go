@@ -10,10 +10,7 @@ import (
 	"wrnc/kernels/f32"
 )
 
-// The optimizer: weight decay, momentum and step on tensors of any size, in one
-// launch, with a bf16 copy of the new parameters.
-func TestFlat(t *testing.T) {
-	const text = `#include "flat.cuh"
+const flatText = `#include "flat.cuh"
 
 struct Segment {
   const f32* g;
@@ -35,18 +32,54 @@ using Tile = FlatTile<32, 2>;
 struct Body {
   template <u32 V>
   WRNC_DEVICE void apply(const Segment& a, i64 e) {
-    const Floats<V> p = load_floats<V>(a.p + e);
+    const Floats<V> p = load_floats<V>(global(a.p) + e);
     const Floats<V> g = axpy(0.0005f, p, load_floats<V>(a.g + e));
-    const Floats<V> v = axpy(0.9f, load_floats<V>(a.v + e), g);
-    const Floats<V> q = descend(p, axpy(0.9f, v, g), *a.lr);
-    store_floats(a.v + e, v);
-    store_floats(a.p + e, q);
-    store_floats(a.copy + e, round_to<bf16>(q));
+    const Floats<V> v = axpy(0.9f, load_floats<V>(global(a.v) + e), g);
+    const Floats<V> q = descend(p, axpy(0.9f, v, g), scalar(a.lr));
+    store_floats(global(a.v) + e, v);
+    store_floats(global(a.p) + e, q);
+    store_floats(global(a.copy) + e, round_to<bf16>(q));
   }
 };
 
 WRNC_KERNEL(kernel, Tile::kThreads, 1)(const Args args) { flat<Body, Tile>(args.table, args.first_block, args.segments); }
 `
+
+const channelsText = `#include "flat.cuh"
+
+struct Segment {
+  const f32* run;
+  const f32* gamma;
+  const f32* beta;
+  f32* t;
+  f32* moved;
+  i32 channels;
+};
+
+struct Args {
+  const Segment* table;
+  const u32* first_block;
+  u32 segments;
+};
+
+struct Body {
+  WRNC_DEVICE void apply(const Segment& a, i32 c) {
+    const Stats s{scalar(a.run + c), scalar(a.run + a.channels + c)};
+    const Fold f = bn_fold(s, scalar(a.gamma + c), scalar(a.beta + c), 1e-5f, 1.0f);
+    global(a.t)[c] = f.scale;
+    global(a.t)[a.channels + c] = f.shift;
+    const Running m = bn_running(1.0f, 2.0f, s, 0.1f, 5.0f);
+    global(a.moved)[c] = m.mean;
+    global(a.moved)[a.channels + c] = m.var;
+  }
+};
+
+WRNC_KERNEL(kernel, 32, 1)(const Args args) { channels<Body, 32>(args.table, args.first_block, args.segments); }
+`
+
+// The optimizer: weight decay, momentum and step on tensors of any size, in one
+// launch, with a bf16 copy of the new parameters.
+func TestFlat(t *testing.T) {
 	d := newDevice(t)
 	r := rand.New(rand.NewPCG(6, 6))
 	sizes := []int{1000, 1, 256, 7, 515, 64}
@@ -68,7 +101,7 @@ WRNC_KERNEL(kernel, Tile::kThreads, 1)(const Args args) { flat<Body, Tile>(args.
 			first = append(first, uint32(blocks))
 			blocks += ceilDiv(n, 32*2*4)
 		}
-		d.launch("flat", text, blocks, 32, 0, w, d.bytes(table...), d.bytes(first), uint32(len(sizes)))
+		d.launch("flat", flatText, blocks, 32, 0, w, d.bytes(table...), d.bytes(first), uint32(len(sizes)))
 		for _, x := range tensors {
 			p, v, c := d.read(x.dp, len(x.g), float), d.read(x.dv, len(x.g), float), d.read(x.dc, len(x.g), half)
 			for i := range x.g {
@@ -85,37 +118,6 @@ WRNC_KERNEL(kernel, Tile::kThreads, 1)(const Args args) { flat<Body, Tile>(args.
 
 // bn_fold by the running statistics, for two layers in one launch.
 func TestChannels(t *testing.T) {
-	const text = `#include "flat.cuh"
-
-struct Segment {
-  const f32* run;
-  const f32* gamma;
-  const f32* beta;
-  f32* t;
-  f32* moved;
-  i32 channels;
-};
-
-struct Args {
-  const Segment* table;
-  const u32* first_block;
-  u32 segments;
-};
-
-struct Body {
-  WRNC_DEVICE void apply(const Segment& a, i32 c) {
-    const Stats s{a.run[c], a.run[a.channels + c]};
-    const Fold f = bn_fold(s, a.gamma[c], a.beta[c], 1e-5f, 1.0f);
-    a.t[c] = f.scale;
-    a.t[a.channels + c] = f.shift;
-    const Running m = bn_running(1.0f, 2.0f, s, 0.1f, 5.0f);
-    a.moved[c] = m.mean;
-    a.moved[a.channels + c] = m.var;
-  }
-};
-
-WRNC_KERNEL(kernel, 32, 1)(const Args args) { channels<Body, 32>(args.table, args.first_block, args.segments); }
-`
 	d := newDevice(t)
 	r := rand.New(rand.NewPCG(7, 7))
 	var table []any
@@ -139,7 +141,7 @@ WRNC_KERNEL(kernel, 32, 1)(const Args args) { channels<Body, 32>(args.table, arg
 		first = append(first, uint32(blocks))
 		blocks += ceilDiv(n, 32)
 	}
-	d.launch("channels", text, blocks, 32, 0, ways[0], d.bytes(table...), d.bytes(first), uint32(3))
+	d.launch("channels", channelsText, blocks, 32, 0, ways[0], d.bytes(table...), d.bytes(first), uint32(3))
 	for i, w := range want {
 		for c, v := range d.read(at[i], len(w), float) {
 			require.InDelta(t, w[c], v, 1e-6)
@@ -173,8 +175,8 @@ using Tile = FlatTile<32, 1>;
 struct Body {
   template <u32 V>
   WRNC_DEVICE void apply(const Segment& a, i64 e) {
-    store_floats(a.mask + e, dropout_mask<V>(32768, 5, 6, 7, e));
-    store_floats(a.y + e, mask_scale(load_floats<V>(a.x + e), load_floats<V>(a.before + e), 32768));
+    store_floats(global(a.mask) + e, dropout_mask<V>(32768, 5, 6, 7, e));
+    store_floats(global(a.y) + e, mask_scale(load_floats<V>(a.x + e), load_floats<V>(a.before + e), 32768));
   }
 };
 
