@@ -36,24 +36,13 @@ func headers(t *testing.T) map[string]string {
 	return out
 }
 
-// realKernels are kernels of real networks, with tiles as a heuristic would choose
-// them: name, text and shared memory, and the least number of blocks on a
-// multiprocessor that the text asks for.
-func realKernels() []inspect.Kernel {
-	var out []inspect.Kernel
-	add := func(name, text string, shared, blocks int, expect ...string) {
-		name = strings.NewReplacer("-", "_", "@", "_at_").Replace(name)
-		text = strings.Replace(text, "WRNC_KERNEL(kernel, Tile::kThreads, 1)", fmt.Sprintf("WRNC_KERNEL(%s, Tile::kThreads, %d)", name, blocks), 1)
-		out = append(out, inspect.Kernel{Name: name, Source: text, Shared: shared, Expect: expect})
-	}
-	math := map[string][]string{"Bf16": {"HMMA", "LDSM"}, "Tf32": {"HMMA"}, "Ffma": {"FFMA", "!HMMA"}}
-	conv := func(name string, s shape, b box, t tile, vecIn, vec, blocks int) {
-		c := convCase{name: name, shape: s, box: b, tile: t, vecIn: vecIn, vec: vec}
-		add(name, c.text(), t.convShared(s, b, vec, true), blocks, append([]string{"LDGSTS", "LDG.128", "STG.128", "LDS.128"}, math[t.math]...)...)
-	}
-	wgrad := func(name string, s shape, b box, t tile, vg, vx, v, blocks int) {
-		c := wgradCase{name: name, shape: s, box: b, tile: t, vecG: vg, vecX: vx, vec: v}
-		add(name, c.text(), t.wgradShared(s, b), blocks, append([]string{"LDG.128", "STG.128", "STS.128"}, math[t.math]...)...)
+// realConvs and realWgrads are kernels of real networks, with tiles as a heuristic
+// would choose them, and the least number of blocks on a multiprocessor that each
+// asks for.
+func realConvs() (cases []convCase, blocks []int) {
+	conv := func(name string, s shape, b box, t tile, vecIn, vec, least int) {
+		cases = append(cases, convCase{name: name, shape: s, n: b.samples, box: b, tile: t, vecIn: vecIn, vec: vec})
+		blocks = append(blocks, least)
 	}
 	for _, d := range []bool{false, true} {
 		way := "fprop"
@@ -71,6 +60,14 @@ func realKernels() []inspect.Kernel {
 		conv(way+"-f32-64@32", newShape(32, 32, 64, 64, 3, 1, 1, d), box{1, 4, 32}, tile{math: "Ffma", m: 128, n: 64, k: 16, warpsM: 4, warpsN: 2, stages: 2}, 4, 4, 2)
 		conv(way+"-tf32-64@32", newShape(32, 32, 64, 64, 3, 1, 1, d), box{1, 4, 32}, tile{math: "Tf32", m: 128, n: 64, k: 16, warpsM: 4, warpsN: 2, stages: 2}, 4, 4, 2)
 	}
+	return cases, blocks
+}
+
+func realWgrads() (cases []wgradCase, blocks []int) {
+	wgrad := func(name string, s shape, b box, t tile, vg, vx, v, least int) {
+		cases = append(cases, wgradCase{name: name, shape: s, n: b.samples, full: b.samples, box: b, tile: t, splits: 3, vecG: vg, vecX: vx, vec: v})
+		blocks = append(blocks, least)
+	}
 	wgrad("wgrad-bf16-16@32", newShape(32, 32, 16, 16, 3, 1, 1, false), box{1, 4, 32}, tile{math: "Bf16", m: 16, n: 16, warpsM: 1, warpsN: 1, warpsT: 3}, 8, 8, 4, 4)
 	wgrad("wgrad-bf16-64@32", newShape(32, 32, 64, 64, 3, 1, 1, false), box{1, 4, 32}, tile{math: "Bf16", m: 64, n: 64, warpsM: 2, warpsN: 2, warpsT: 3}, 8, 8, 4, 1)
 	wgrad("wgrad-bf16-64@32-small", newShape(32, 32, 64, 64, 3, 1, 1, false), box{1, 2, 32}, tile{math: "Bf16", m: 64, n: 32, warpsM: 2, warpsN: 1, warpsT: 3}, 8, 8, 4, 2)
@@ -78,10 +75,51 @@ func realKernels() []inspect.Kernel {
 	wgrad("wgrad-bf16-1x1", newShape(32, 32, 64, 128, 1, 0, 2, false), box{1, 8, 16}, tile{math: "Bf16", m: 128, n: 64, warpsM: 4, warpsN: 2, warpsT: 1}, 8, 8, 4, 2)
 	wgrad("wgrad-f32-64@32", newShape(32, 32, 64, 64, 3, 1, 1, false), box{1, 2, 32}, tile{math: "Ffma", m: 32, n: 32, warpsM: 1, warpsN: 2, warpsT: 3}, 4, 4, 4, 2)
 	wgrad("wgrad-tf32-64@32", newShape(32, 32, 64, 64, 3, 1, 1, false), box{1, 2, 32}, tile{math: "Tf32", m: 64, n: 32, warpsM: 2, warpsN: 1, warpsT: 3}, 4, 4, 4, 2)
+	return cases, blocks
+}
+
+// realKernels are the texts of both, and of a map and an optimizer.
+func realKernels() []inspect.Kernel {
+	var out []inspect.Kernel
+	add := func(name, text string, shared, blocks int, expect ...string) {
+		name = strings.NewReplacer("-", "_", "@", "_at_").Replace(name)
+		text = strings.Replace(text, "WRNC_KERNEL(kernel, Tile::kThreads, 1)", fmt.Sprintf("WRNC_KERNEL(%s, Tile::kThreads, %d)", name, blocks), 1)
+		out = append(out, inspect.Kernel{Name: name, Source: text, Shared: shared, Expect: expect})
+	}
+	math := map[string][]string{"Bf16": {"HMMA", "LDSM"}, "Tf32": {"HMMA"}, "Ffma": {"FFMA", "!HMMA"}}
+	convs, blocks := realConvs()
+	for i, c := range convs {
+		add(c.name, c.text(), c.tile.convShared(c.shape, c.box, c.vec, true), blocks[i], append([]string{"LDGSTS", "LDG.128", "STG.128", "LDS.128"}, math[c.tile.math]...)...)
+	}
+	wgrads, blocks := realWgrads()
+	for i, c := range wgrads {
+		add(c.name, c.text(), c.tile.wgradShared(c.shape, c.box), blocks[i], append([]string{"LDG.128", "STG.128", "STS.128"}, math[c.tile.math]...)...)
+	}
 	m := mapCase{"map-bf16", 32, 32, 64, 1, box{1, 4, 32}, 64, 256, 8, half}
 	add(m.name, m.text(), up16(4*scratch(m.tileN, m.vec, m.threads)), 2, "LDG.128", "STG.128")
 	add("flat", flatText, 0, 1, "LDG.128", "STG.128", "LDG.128.CONSTANT")
 	return out
+}
+
+// The same kernels, executed: one unit's samples, all of their channels and pixels.
+func TestReal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	convs, _ := realConvs()
+	for _, c := range convs {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, newDevice(t), ways[0])
+		})
+	}
+	wgrads, _ := realWgrads()
+	for _, c := range wgrads {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, newDevice(t), ways[0])
+		})
+	}
 }
 
 // What NVIDIA's compiler makes of the templates: no local memory, no generic
