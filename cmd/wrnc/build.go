@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -11,19 +12,19 @@ import (
 	"wrnc/compiler/ir"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
-	kernels "wrnc/kernels/cpu"
 )
 
 // buildCommand is `wrnc build`.
 type buildCommand struct {
 	Network        string   `arg:"" name:"file|name" help:"A .wrn file, a name such as WRN-16-8, or an .ir file."`
 	Out            string   `short:"o" help:"Write every stage into this folder." placeholder:"DIR"`
-	Emit           string   `help:"Print one stage: ast, ir, fusion (what was fused, and why not), or plan." placeholder:"STAGE"`
+	Emit           string   `help:"Print one stage: ast, ir, fusion (what was fused, and why not), plan, or cuda (the kernels' text)." placeholder:"STAGE"`
 	PrintAfter     []string `help:"Print the IR after a pass, or after all." placeholder:"PASS"`
 	PrintPositions bool     `help:"With each value of the IR, print its place in the network's text."`
-	Target         string   `help:"cpu." default:"cpu" placeholder:"T"`
-	ISA            string   `name:"isa" help:"Instruction set to plan for, which need not be this machine's: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
-	Precision      string   `help:"f32; or tf32 or bf16, of which the cpu target runs neither, to see the IR." default:"f32" placeholder:"P"`
+	Target         string   `help:"cuda, which needs no GPU to build for; or cpu." default:"cuda" placeholder:"T"`
+	Arch           string   `help:"cuda: the GPU to plan for: sm_80 (the default), sm_86, sm_89, sm_90, sm_100 or sm_120." placeholder:"A"`
+	ISA            string   `name:"isa" help:"cpu: the instruction set to plan for, which need not be this machine's: auto (the default), avx512, avx2 or go." placeholder:"I"`
+	Precision      string   `help:"f32; or tf32 or bf16, which use tensor cores and of which the cpu target runs neither." default:"f32" placeholder:"P"`
 	Batch          *int     `help:"Images in a batch; by default the recipe's." placeholder:"N"`
 	NoFuse         bool     `help:"Make every operation a kernel of its own."`
 	JSON           bool     `help:"Print the report as one JSON object."`
@@ -31,11 +32,11 @@ type buildCommand struct {
 
 // Help shows examples.
 func (c *buildCommand) Help() string {
-	return "Examples:\n\n  wrnc build WRN-16-4 -o out\n  wrnc build wrn.wrn --emit fusion\n  wrnc build out/03-split-bn.ir --emit plan"
+	return "Examples:\n\n  wrnc build WRN-16-4 -o out\n  wrnc build wrn.wrn --emit fusion\n  wrnc build WRN-28-10 --arch sm_90 --precision bf16 --emit cuda\n  wrnc build out/03-split-bn.ir --emit plan"
 }
 
 // stages are --emit's values.
-func stages() []string { return []string{"ast", "ir", "fusion", "plan"} }
+func stages() []string { return []string{"ast", "ir", "fusion", "plan", "cuda"} }
 
 // built is a compiled and planned network, and how it came to be.
 type built struct {
@@ -44,6 +45,7 @@ type built struct {
 	after     []passOutput // in order
 	decisions string
 	plans     []*plan.Plan
+	sources   [][]plan.Source // of each plan, where the target has text
 }
 
 // passOutput is the IR after a pass.
@@ -107,11 +109,14 @@ func (c *buildCommand) emitAST(w io.Writer) error {
 
 // build compiles and plans. Notes about the network go to notes.
 func (c *buildCommand) build(notes io.Writer) (*built, error) {
-	t, err := chooseTarget(c.Target)
+	t, err := chooseTarget(c.Target, false)
 	if err != nil {
 		return nil, err
 	}
-	isa, err := chooseISA(c.ISA, kernels.All())
+	if c.Emit == "cuda" && t.emit == nil {
+		return nil, usagef("--emit cuda: the %s target has no CUDA text; take --target cuda", t.name)
+	}
+	arch, err := t.arch(machineType{isa: c.ISA, arch: c.Arch})
 	if err != nil {
 		return nil, err
 	}
@@ -138,16 +143,28 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 		fmt.Fprintln(&lines, d)
 	}
 	b.decisions = lines.String()
-	if c.plans() {
-		b.plans, err = layOut(b.module, t.arch(isa))
+	if !c.plans() {
+		return b, nil
 	}
-	return b, err
+	if b.plans, err = layOut(b.module, arch); err != nil {
+		return nil, err
+	}
+	if t.emit != nil {
+		for _, p := range b.plans {
+			s, err := t.emit(p, b.module.Func(p.Func))
+			if err != nil {
+				return nil, err
+			}
+			b.sources = append(b.sources, s)
+		}
+	}
+	return b, nil
 }
 
 // plans tells whether anything that was asked for needs the plans. The IR alone
 // can be had of networks that no target runs.
 func (c *buildCommand) plans() bool {
-	return c.Out != "" || c.Emit == "plan" || c.Emit == "" && (c.JSON || len(c.PrintAfter) == 0)
+	return c.Out != "" || c.Emit == "plan" || c.Emit == "cuda" || c.Emit == "" && (c.JSON || len(c.PrintAfter) == 0)
 }
 
 // compile runs the compiler on a network or on IR.
@@ -216,6 +233,8 @@ func (c *buildCommand) stage(b *built) string {
 		return b.module.Format(ir.PrintOptions{Positions: c.PrintPositions})
 	case "fusion":
 		return b.decisions
+	case "cuda":
+		return b.cuda()
 	}
 	var plans []string
 	for _, p := range b.plans {
@@ -243,18 +262,23 @@ type planFacts struct {
 	Regions      int    `json:"regions"`
 	Kernels      int    `json:"kernels"`
 	Launches     int    `json:"launches"`
+	Texts        int    `json:"texts,omitempty"` // distinct texts of kernels
 	ArenaBytes   int    `json:"arena_bytes"`
 	ScratchBytes int    `json:"scratch_bytes"` // of one worker
 }
 
 func (c *buildCommand) facts(b *built) buildFacts {
 	f := buildFacts{Model: b.module.Name, Parameters: b.module.Params(), Batch: b.module.Batch, Precision: c.Precision, Fused: !c.NoFuse, StateBytes: memoryOf(b.plans).state}
-	for _, p := range b.plans {
+	for i, p := range b.plans {
 		f.Target, f.ISA = p.Arch.Target, p.Arch.ISA
-		f.Functions = append(f.Functions, planFacts{
+		facts := planFacts{
 			Name: p.Func, Regions: len(b.module.Func(p.Func).Nodes), Kernels: len(p.Kernels), Launches: len(p.Launches),
 			ArenaBytes: p.Arena, ScratchBytes: p.Scratch,
-		})
+		}
+		if b.sources != nil {
+			facts.Texts = len(distinct(b.sources[i : i+1]))
+		}
+		f.Functions = append(f.Functions, facts)
 	}
 	return f
 }
@@ -264,9 +288,17 @@ func (f buildFacts) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s: %s parameters, batch %d, %s, for %s with %s; state %s\n\n",
 		f.Model, formatCount(int64(f.Parameters)), f.Batch, f.Precision, f.Target, f.ISA, formatBytes(f.StateBytes))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "function\tregions\tkernels\tlaunches\tarena\tscratch a worker\t")
+	last := "scratch a worker"
+	if f.Target == "cuda" {
+		last = "kernel texts"
+	}
+	fmt.Fprintf(t, "function\tregions\tkernels\tlaunches\tarena\t%s\t\n", last)
 	for _, p := range f.Functions {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\t\n", p.Name, p.Regions, p.Kernels, p.Launches, formatBytes(p.ArenaBytes), formatBytes(p.ScratchBytes))
+		value := formatBytes(p.ScratchBytes)
+		if f.Target == "cuda" {
+			value = strconv.Itoa(p.Texts)
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\t\n", p.Name, p.Regions, p.Kernels, p.Launches, formatBytes(p.ArenaBytes), value)
 	}
 	return t.Flush()
 }

@@ -39,6 +39,7 @@ const imports = `
 	compiler/passes:    compiler/ir
 	compiler/plan:      compiler/ir
 	compiler/lower:     compiler/ir compiler/plan
+	codegen/cuda:       compiler/ir compiler/plan
 	compiler:           compiler/ir compiler/irgen compiler/autodiff compiler/passes dsl
 
 	runtime:
@@ -53,6 +54,7 @@ const imports = `
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
+	cmd/wrnc:           codegen/cuda
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train kernels/cpu
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 

@@ -69,7 +69,7 @@ func (c *runCommand) Run(s *session) error {
 
 // machine returns what the flags say to run on.
 func (c *runCommand) machine() (target, machine, error) {
-	t, err := chooseTarget(c.Target)
+	t, err := chooseTarget(c.Target, true)
 	if err != nil {
 		return target{}, machine{}, err
 	}

@@ -11,7 +11,6 @@ import (
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
 	"wrnc/dsl"
-	kernels "wrnc/kernels/cpu"
 )
 
 // summaryCommand is `wrnc summary`.
@@ -100,11 +99,10 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 		return fail(err)
 	}
 	m = result.Module
-	isa, err := chooseISA("auto", kernels.All())
+	arch, err := targets()[0].arch(machineType{})
 	if err != nil {
 		return fail(err)
 	}
-	arch := targets()[0].arch(isa)
 	trainPlans, err := layOut(m, arch, trainingFunctions()...)
 	if err != nil {
 		return fail(err)

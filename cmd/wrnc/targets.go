@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
+	"wrnc/codegen/cuda"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/plan"
 	"wrnc/dsl/diag"
@@ -14,9 +17,13 @@ import (
 // target is a kind of machine that networks are compiled for.
 type target struct {
 	name string
-	arch func(isa *kernels.ISA) plan.Arch
-	load func(m *ir.Module, plans []*plan.Plan, o machine) (runtime.Executable, error)
+	arch func(o machineType) (plan.Arch, error)
+	emit func(p *plan.Plan, f *ir.Func) ([]plan.Source, error)                         // nil: plans are all there is
+	load func(m *ir.Module, plans []*plan.Plan, o machine) (runtime.Executable, error) // nil: networks are built for it and not run
 }
+
+// machineType is what --isa and --arch say of a machine; empty where they say nothing.
+type machineType struct{ isa, arch string }
 
 // machine is how a target is to run.
 type machine struct {
@@ -28,8 +35,31 @@ type machine struct {
 // targets is the table of targets; --target auto takes the first.
 func targets() []target {
 	return []target{
-		{name: "cpu", arch: cpu.Arch, load: loadCPU},
+		{name: "cpu", arch: cpuArch, load: loadCPU},
+		{name: "cuda", arch: cudaArch, emit: cuda.Emit},
 	}
+}
+
+func cpuArch(o machineType) (plan.Arch, error) {
+	if o.arch != "" {
+		return plan.Arch{}, usagef("--arch %s: only --target cuda has architectures; for the cpu target take --isa", o.arch)
+	}
+	isa, err := chooseISA(cmp.Or(o.isa, "auto"), kernels.All())
+	if err != nil {
+		return plan.Arch{}, err
+	}
+	return cpu.Arch(isa), nil
+}
+
+func cudaArch(o machineType) (plan.Arch, error) {
+	if o.isa != "" {
+		return plan.Arch{}, usagef("--isa %s: only --target cpu has instruction sets; for the cuda target take --arch", o.isa)
+	}
+	name := cmp.Or(o.arch, cuda.DefaultArch)
+	if err := oneOf("--arch", name, cuda.Archs()...); err != nil {
+		return plan.Arch{}, err
+	}
+	return cuda.Arch(name)
 }
 
 func loadCPU(m *ir.Module, plans []*plan.Plan, o machine) (runtime.Executable, error) {
@@ -40,24 +70,32 @@ func loadCPU(m *ir.Module, plans []*plan.Plan, o machine) (runtime.Executable, e
 	return program, nil
 }
 
-func targetNames() []string {
+// targetNames lists the targets that can be built for or, with run, those that
+// this program runs on.
+func targetNames(run bool) []string {
 	var names []string
 	for _, t := range targets() {
-		names = append(names, t.name)
+		if !run || t.load != nil {
+			names = append(names, t.name)
+		}
 	}
 	return names
 }
 
-// chooseTarget returns the row of --target's value.
-func chooseTarget(name string) (target, error) {
-	for i, t := range targets() {
-		if name == t.name || name == "auto" && i == 0 {
-			return t, nil
-		}
+// chooseTarget returns the row of --target's value among those that can be built
+// for or, to run, those that this program runs on.
+func chooseTarget(name string, run bool) (target, error) {
+	names := targetNames(run)
+	if name == "auto" {
+		name = names[0]
 	}
-	names := targetNames()
-	if name == "cuda" {
-		return target{}, usagef("--target cuda: this version of wrnc has no CUDA target; leave --target out, or take one of %s", strings.Join(names, ", "))
+	for _, t := range targets() {
+		switch {
+		case t.name == name && slices.Contains(names, name):
+			return t, nil
+		case t.name == name:
+			return target{}, usagef("--target %s: this version of wrnc builds for %s and does not run on it; leave --target out, or take one of %s", name, name, strings.Join(names, ", "))
+		}
 	}
 	hint := ""
 	if near := diag.Nearest(strings.ToLower(name), append(names, "auto")); near != "" {

@@ -133,7 +133,11 @@ func load(j job) (*ir.Module, runtime.Executable, memory, error) {
 		return fail(err)
 	}
 	m := result.Module
-	plans, err := layOut(m, j.target.arch(j.on.isa), trainingFunctions()...)
+	arch, err := j.target.arch(machineType{isa: j.on.isa.Name})
+	if err != nil {
+		return fail(err)
+	}
+	plans, err := layOut(m, arch, trainingFunctions()...)
 	if err != nil {
 		return fail(err)
 	}

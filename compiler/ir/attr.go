@@ -104,8 +104,8 @@ func findAttr(name string) *attrInfo {
 	return nil
 }
 
-// format prints the op's attributes as " {pad=1, stride=2}", or nothing.
-func (a Attrs) format(op Op) string {
+// Format prints the op's attributes as " {pad=1, stride=2}", or nothing.
+func (a Attrs) Format(op Op) string {
 	var words []string
 	for _, row := range attrTable {
 		if op.Info().hasAttr(row.name) {

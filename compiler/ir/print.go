@@ -133,7 +133,7 @@ func (p *printer) node(n *Node, indent string) {
 	if len(n.Args) > 0 {
 		p.b.WriteString(" " + p.refs(n.Args))
 	}
-	p.b.WriteString(n.Attrs.format(n.Op))
+	p.b.WriteString(n.Attrs.Format(n.Op))
 	fmt.Fprintf(&p.b, " : %s", types(n.Results))
 	if n.Layer != "" {
 		p.b.WriteString(" #" + n.Layer)
@@ -149,7 +149,7 @@ func (p *printer) fusion(n *Node, indent string) {
 	inner.body(n.Body, indent)
 	p.next = inner.next
 	fmt.Fprintf(&p.b, "%s%s = fusion @%s%s (%s) {\n%s%s} : %s%s\n", indent, p.define(n.Results),
-		n.Layer, n.Attrs.format(Fusion), args, inner.b.String(), indent, types(n.Results), p.pos(n.Pos))
+		n.Layer, n.Attrs.Format(Fusion), args, inner.b.String(), indent, types(n.Results), p.pos(n.Pos))
 }
 
 func (p *printer) body(b *Body, indent string) {

@@ -22,22 +22,25 @@ func (r *region) check() error {
 		return fmt.Errorf("a region of %d roots; this target runs one", roots)
 	}
 	for _, y := range r.n.Body.Yields {
-		if y.Type.DType != ir.F32 {
+		if y.Type.DType == ir.U1 {
 			return fmt.Errorf("a region yields a mask (%v); masks are computed where they are read", y.Type)
 		}
 	}
 	return nil
 }
 
+// computes tells whether the target has the element type.
+func (r *region) computes(d ir.DType) bool { return d == ir.F32 || d.IsFloat() && r.arch.OnGPU() }
+
 func (r *region) checkNode(m *ir.Node) error {
 	for _, v := range m.Results {
-		if d := v.Type.DType; d != ir.F32 && d != ir.U1 {
+		if d := v.Type.DType; d != ir.U1 && !r.computes(d) {
 			return fmt.Errorf("yields %v, the %s target computes in f32: use --precision f32", d, r.arch.Target)
 		}
 	}
 	vectors, activations := false, 0
 	for i, a := range m.Args {
-		if d := a.Type.DType; d == ir.BF16 || d == ir.TF32 || d == ir.U8 {
+		if d := a.Type.DType; d == ir.U8 || d.IsFloat() && !r.computes(d) {
 			return fmt.Errorf("reads %v, the %s target computes in f32: use --precision f32", d, r.arch.Target)
 		}
 		switch m.Op.Info().Args[i] {

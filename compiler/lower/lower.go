@@ -42,6 +42,10 @@ func Plan(f *ir.Func, arch plan.Arch) (*plan.Plan, error) {
 		}
 	}
 	l.copies()
+	if arch.OnGPU() {
+		hoist(l.p)
+		blocks(l.p)
+	}
 	schedule(l.p)
 	place(l.p)
 	for _, k := range l.p.Kernels {

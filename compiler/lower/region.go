@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"slices"
 
 	"wrnc/compiler/ir"
 	"wrnc/compiler/plan"
@@ -15,13 +16,14 @@ type region struct {
 	after  map[*ir.Value]bool // values that depend on the root
 	reduce []*ir.Node
 	finish []*ir.Node
+	first  int                      // kernels of the plan before this region's
 	yield  map[*ir.Value]int        // yielded value -> buffer
 	parts  map[*ir.Node]plan.Reduce // Reduce -> its partials, Partial being a buffer
 }
 
 // fusion lowers one region.
 func (l *lowering) fusion(n *ir.Node) error {
-	r := &region{lowering: l, n: n, root: n.Body.Root(), after: map[*ir.Value]bool{}, yield: map[*ir.Value]int{}, parts: map[*ir.Node]plan.Reduce{}}
+	r := &region{lowering: l, n: n, root: n.Body.Root(), first: len(l.p.Kernels), after: map[*ir.Value]bool{}, yield: map[*ir.Value]int{}, parts: map[*ir.Node]plan.Reduce{}}
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -57,6 +59,9 @@ func (l *lowering) fusion(n *ir.Node) error {
 	if err := r.drainOnly(); err != nil {
 		return err
 	}
+	if r.arch.OnGPU() {
+		return r.gpuFinish()
+	}
 	return r.finishKernel()
 }
 
@@ -86,8 +91,14 @@ func arg(k *plan.Kernel, buffer int, mode plan.Mode) int {
 func (r *region) rooted() error {
 	switch r.root.Op {
 	case ir.Conv2D, ir.Conv2DDgrad:
+		if r.arch.OnGPU() {
+			return r.gpuConv()
+		}
 		return r.conv()
 	case ir.Conv2DWgrad:
+		if r.arch.OnGPU() {
+			return r.gpuWgrad()
+		}
 		return r.wgrad()
 	case ir.AvgPool:
 		return r.pool()
@@ -189,7 +200,10 @@ func (r *region) drainOnly() error {
 	}
 	k := r.kernel(suffix, plan.Map)
 	k.Grid = r.grid(domain)
-	if !r.hasVectors(before) && !r.batched[domain] {
+	switch columns := r.hasVectors(before); {
+	case r.arch.OnGPU() && (columns || r.broadcasts(before)):
+		r.gpuGrid(k)
+	case !columns && !r.batched[domain]:
 		k.Grid = flat(domain.Type.Elems())
 	}
 	return r.drain(k, domain.Type, before)
@@ -208,6 +222,13 @@ func (r *region) hasVectors(selected func(*ir.Value) bool) bool {
 		}
 	}
 	return false
+}
+
+// broadcasts reports whether any selected op reads one pixel a sample.
+func (r *region) broadcasts(selected func(*ir.Value) bool) bool {
+	return slices.ContainsFunc(r.n.Body.Nodes, func(m *ir.Node) bool {
+		return m.Op.Class() == ir.Broadcast && selected(m.Results[0])
+	})
 }
 
 // drain builds the epilogue tape of k: every selected yield and Reduce.

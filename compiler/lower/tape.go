@@ -47,7 +47,10 @@ func (r *region) tape(k *plan.Kernel, domain ir.Type, sinks []sink, reduces []*i
 			t.ops = append(t.ops, plan.RowOp{Op: "copy", Dst: s.dst, Src: []plan.Ref{src}})
 		}
 	}
-	return plan.Tape{Slots: t.slots, Ops: joinRuns(t.ops)}, nil
+	if !r.arch.OnGPU() { // where a compiler joins what it can
+		t.ops = joinRuns(t.ops)
+	}
+	return plan.Tape{Slots: t.slots, Ops: t.ops}, nil
 }
 
 type taping struct {

@@ -191,6 +191,9 @@ func (p *planner) settle(n *ir.Node) string {
 	p.reads[n.Result()] = p.expression(n)
 	stored := p.mustStore(n)
 	if stored == "" {
+		stored = p.narrows(n)
+	}
+	if stored == "" {
 		p.copied[n] = true
 		p.why[n] = readsText(len(p.reads[n.Result()]))
 	}
@@ -220,6 +223,18 @@ func (p *planner) mustStore(n *ir.Node) string {
 			if a == v && u.Op.Info().Args[i] != ir.Act {
 				return fmt.Sprintf("%s reads it whole", u.Op)
 			}
+		}
+	}
+	return ""
+}
+
+// narrows says why a Map's value is stored in place of its operand, or "": the
+// operand would be stored for it alone, and takes more bytes.
+func (p *planner) narrows(n *ir.Node) string {
+	for i, a := range n.Args {
+		stored := a.Node != nil && p.region[a.Node] == nil && !p.copied[a.Node]
+		if stored && n.Op.Info().Args[i] == ir.Act && n.Result().Type.Bytes() < a.Type.Bytes() && p.onlyUser(a, n) {
+			return fmt.Sprintf("it is smaller than its operand, which %s alone reads", n.Op)
 		}
 	}
 	return ""

@@ -56,7 +56,7 @@ func (a *against) producer(v *ir.Value) int {
 
 // places finds the buffer of every value.
 func (a *against) places() error {
-	named := map[Space]map[string]int{State: {}, Input: {}, Arena: {}}
+	named := map[Space]map[string]int{State: {}, Input: {}, Arena: {}, Counter: {}}
 	for i, b := range a.p.Buffers {
 		if _, twice := named[b.Space][b.Name]; twice && b.Space != Arena {
 			return fmt.Errorf("two buffers of the %v are called %s", b.Space, b.Name)
@@ -133,7 +133,7 @@ func (a *against) replay(uses [][]use) error {
 			}
 			n := a.f.Nodes[at]
 			for j, arg := range k.Args {
-				if uses[i][j].old {
+				if uses[i][j].old && a.p.Buffers[arg.Buffer].Space != Counter {
 					if err := a.read(n, arg.Buffer); err != nil {
 						return fmt.Errorf("fusion @%s, kernel %s: %w", n.Layer, k.Name, err)
 					}

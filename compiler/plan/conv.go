@@ -141,7 +141,27 @@ func (c ConvShape) Window(p, n int) (lo, hi int) {
 // of CBlock inputs][R*R taps][inputs][Chans].
 func (c ConvShape) PackedElems() int { return c.OutPadded() * c.R * c.R * c.In() }
 
+// SplitElems is the size of the partial weight gradient of one split of a
+// WgradSum: tiles of M x N channels, each of all R*R taps, padded at the edges.
+func (k *Kernel) SplitElems() int {
+	c, t := k.Conv, k.Block
+	return (c.K + t.M - 1) / t.M * t.M * ((c.C + t.N - 1) / t.N * t.N) * c.R * c.R
+}
+
 // PartialElems is the size of one partial weight gradient: [R*R][C][K padded].
 func (c ConvShape) PartialElems() int {
 	return c.R * c.R * c.C * ((c.K + c.Chans - 1) / c.Chans * c.Chans)
+}
+
+// TapRange is the least and the greatest distance, in rows of the gradient, from
+// a result of a strided dgrad in its phase's plane to the gradients it reads:
+// those of row h = Stride*i + phase lie at i + d for some d in [lo, hi].
+func (c ConvShape) TapRange() (lo, hi int) {
+	lo, hi = 1<<30, -1<<30
+	for phase := range c.OutStep() {
+		for _, t := range c.Taps(phase) {
+			lo, hi = min(lo, t.Offset-c.Border()), max(hi, t.Offset-c.Border())
+		}
+	}
+	return lo, hi
 }

@@ -11,9 +11,13 @@ type Layout struct {
 
 func alignUp(n int) int { return (n + Align - 1) / Align * Align }
 
-// Layout computes the scratch that one worker needs for the kernel.
+// Layout computes the scratch that one worker needs for the kernel. The blocks
+// of a GPU have shared memory instead; see [Block].
 func (k *Kernel) Layout() Layout {
 	var l Layout
+	if k.Block != (Block{}) {
+		return l
+	}
 	take := func(floats int) int {
 		at := l.Bytes
 		l.Bytes += alignUp(4 * floats)
@@ -56,10 +60,13 @@ func (k *Kernel) ScratchBytes() int { return k.Layout().Bytes }
 func (k *Kernel) PrologueGrid(i int) Grid {
 	c := k.Conv
 	g := Grid{Samples: k.Grid.Samples, Batched: k.Grid.Batched, RowsPerUnit: 1}
+	if k.Kind == WgradSum {
+		g.Samples, g.Batched = k.Pixels.Samples, k.Pixels.Batched
+	}
 	switch {
 	case k.Kind == Conv:
 		g.Rows, g.Px, g.C = c.InRows(), c.InCols(), c.In()
-	case k.Kind == Wgrad && i == 0:
+	case (k.Kind == Wgrad || k.Kind == WgradSum) && i == 0:
 		g.Rows, g.Px, g.C = c.P, c.Q, c.K
 	default:
 		g.Rows, g.Px, g.C = c.H, c.W, c.C

@@ -103,12 +103,20 @@ func (p *parser) header() error {
 	a := &p.p.Arch
 	a.Target, a.ISA = f.nameValue("target"), f.nameValue("isa")
 	a.Chans, a.L1, a.L2 = f.int("chans", 1, maxCount), f.size("l1"), f.size("l2")
+	if f.more() {
+		a.GPU = GPU{SMs: f.int("sms", 1, maxCount), Shared: f.size("shared"), SharedSM: f.size("shared_sm"),
+			MHz: f.int("mhz", 1, maxCount), GBs: f.int("gbs", 1, maxCount), FFMA: f.int("ffma", 1, maxCount), TF32: f.int("tf32", 1, maxCount), BF16: f.int("bf16", 1, maxCount)}
+	}
 	if err := f.end(); err != nil {
 		return err
 	}
 	f = newFields(p.line())
 	f.literal("memory")
-	p.p.State, p.p.Arena, p.p.Scratch = f.size("state"), f.size("arena"), f.size("scratch")
+	p.p.State, p.p.Arena = f.size("state"), f.size("arena")
+	if len(f.words) > 1 {
+		p.p.Counters = f.size("counters")
+	}
+	p.p.Scratch = f.size("scratch")
 	return f.end()
 }
 
@@ -192,6 +200,12 @@ func (p *parser) kernelBody(k *Kernel) error {
 			f := newFields(rest)
 			k.Conv = f.conv()
 			err = f.end()
+		case word == "pixels" && k.Pixels == (Grid{}):
+			f := newFields(rest)
+			k.Pixels = f.grid()
+			err = f.end()
+		case word == "block" && k.Block == (Block{}):
+			k.Block, err = parseBlock(rest)
 		case word == "reduce" && tape == nil && len(k.Reduces) < maxCount:
 			err = k.parseReduce(rest)
 		case word == "prologue" && k.Epilogue.empty() && len(k.Prologues) < maxCount:
@@ -216,7 +230,7 @@ func (p *parser) kernelBody(k *Kernel) error {
 
 func (p *parser) arg(k *Kernel, s string) error {
 	f := newFields(s)
-	if k.Grid != (Grid{}) || k.Conv != (ConvShape{}) || len(k.Reduces)+len(k.Channel) > 0 {
+	if k.Grid != (Grid{}) || k.Conv != (ConvShape{}) || k.Block != (Block{}) || len(k.Reduces)+len(k.Channel) > 0 {
 		return fmt.Errorf("expected a line of a kernel, its arguments first; found %q", clip(s))
 	}
 	counted(f, "a", len(k.Args))
@@ -231,8 +245,68 @@ func (f *fields) grid() Grid {
 	var g Grid
 	g.Samples, g.Batched = f.size("samples"), f.flag("batched")
 	g.Rows, g.Px, g.C = f.size("rows"), f.size("px"), f.size("c")
-	g.RowsPerUnit, g.Tail = f.size("unit"), f.size("tail")
+	f.unit(&g)
+	g.Tail = f.size("tail")
+	if f.more() {
+		g.Step = f.int("step", 1, MaxFilter)
+	}
 	return g
+}
+
+// unit takes unit=ROWS or unit=SAMPLESxROWSxPX.
+func (f *fields) unit(g *Grid) {
+	words := strings.Split(f.value("unit"), "x")
+	into := []*int{&g.RowsPerUnit}
+	if len(words) == 3 {
+		into = []*int{&g.SamplesPerUnit, &g.RowsPerUnit, &g.PxPerUnit}
+	}
+	if f.err == nil && len(words) != len(into) {
+		f.check(fmt.Errorf("unit: expected ROWS or SAMPLESxROWSxPX, found %q", clip(strings.Join(words, "x"))))
+	}
+	for i, n := range into {
+		if f.err == nil {
+			*n, f.err = parseInt(words[i], 0, maxSize)
+		}
+	}
+}
+
+// warps takes warps=MxNxT.
+func (f *fields) warps(t *Block) {
+	words := strings.Split(f.value("warps"), "x")
+	if f.err == nil && len(words) != 3 {
+		f.check(fmt.Errorf("warps: expected MxNxT, found %q", clip(strings.Join(words, "x"))))
+	}
+	for i, n := range []*int{&t.WarpsM, &t.WarpsN, &t.WarpsT} {
+		if f.err == nil {
+			*n, f.err = parseInt(words[i], 1, maxThreads)
+		}
+	}
+}
+
+// parseBlock reads what [Block.text] prints.
+func parseBlock(s string) (Block, error) {
+	var t Block
+	head, quoted, why := strings.Cut(s, " why=")
+	f := newFields(head)
+	t.Threads, t.Shared = f.int("threads", 1, maxThreads), f.size("shared")
+	if f.has("resident") {
+		t.Resident = f.int("resident", 1, maxThreads)
+	}
+	if f.more() {
+		t.N = f.int("n", 1, maxCount)
+	}
+	if f.more() {
+		t.Math = f.nameValue("math")
+		t.M, t.K = f.int("m", 1, maxCount), f.int("k", 1, maxCount)
+		f.warps(&t)
+		t.Stages = f.int("stages", 0, maxThreads)
+	}
+	if why && f.err == nil {
+		if t.Why, f.err = strconv.Unquote(quoted); f.err != nil || len(quoted) > maxName || quoted != strconv.Quote(t.Why) {
+			return t, fmt.Errorf("bad reason of a block %s", clip(quoted))
+		}
+	}
+	return t, f.end()
 }
 
 func (f *fields) conv() ConvShape {

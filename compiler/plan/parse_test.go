@@ -22,7 +22,7 @@ func TestParseErrors(t *testing.T) {
 		{"a word too many", "isa=go", "isa=go fast", "small.plan:2: expected chans="},
 		{"a huge size", "memory state=", "memory state=9999999999", "small.plan:3: state"},
 		{"a buffer's number", "buffer b1 ", "buffer b2 ", "small.plan:6: expected \"b1\""},
-		{"a space", "b0 state", "b0 heap", "small.plan:5: expected a space (state, input, arena), found \"heap\""},
+		{"a space", "b0 state", "b0 heap", "small.plan:5: expected a space (state, input, arena, counter), found \"heap\""},
 		{"a type", "f32[4,3,3,3]", "f33[4,3,3,3]", "small.plan:5: expected a type"},
 		{"a huge type", "f32[4,3,3,3]", "f32[1099511627776,3,3,3]", "small.plan:5: bad dimension"},
 		{"a negative offset", "offset=0", "offset=-64", "small.plan:5: offset"},

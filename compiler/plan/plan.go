@@ -21,31 +21,45 @@ type Plan struct {
 	Launches []Launch
 	Returns  []int // buffers that hold the function's results after the last launch
 
-	State   int // bytes of state: all slabs, gaps for alignment included
-	Arena   int // bytes of the arena
-	Scratch int // bytes of scratch that one worker needs
+	State    int // bytes of state: all slabs, gaps for alignment included
+	Arena    int // bytes of the arena
+	Counters int // bytes of the counters by which the last unit of a kernel is known
+	Scratch  int // bytes of scratch that one worker needs
 }
 
 // Arch is what scheduling knows of a target.
 type Arch struct {
-	Target string // cpu
-	ISA    string // avx512, avx2, go
-	Chans  int    // output channels of a multiply tile
-	L1, L2 int    // bytes of cache of one core
+	Target string // cpu or cuda
+	ISA    string // avx512, avx2, go; sm_80, sm_90, ...
+	Chans  int    // output channels of a multiply tile; 1 where weights are not packed
+	L1, L2 int    // bytes of cache of one core; of a GPU, of all
+	GPU    GPU
+}
+
+// GPU is what scheduling knows of a GPU; zero for other targets.
+type GPU struct {
+	SMs              int // multiprocessors
+	Shared           int // bytes of shared memory that one block can have
+	SharedSM         int // bytes of shared memory of a multiprocessor
+	MHz              int // clock
+	GBs              int // bytes of memory a nanosecond
+	FFMA, TF32, BF16 int // multiply-adds a clock of a multiprocessor, dense, f32 accumulation
 }
 
 // Space says where a buffer lies.
 type Space uint8
 
 // The spaces. State outlives a call and has a fixed address; an Input belongs
-// to the caller; everything else is placed in the Arena by lifetime.
+// to the caller; everything else is placed in the Arena by lifetime. A Counter
+// is zero before and after every kernel that counts its finished units in it.
 const (
 	State Space = iota + 1
 	Input
 	Arena
+	Counter
 )
 
-var spaceNames = [...]string{State: "state", Input: "input", Arena: "arena"}
+var spaceNames = [...]string{State: "state", Input: "input", Arena: "arena", Counter: "counter"}
 
 func (s Space) String() string { return spaceNames[s] }
 
@@ -94,7 +108,12 @@ type Kind uint8
 // weight gradient a split, Sum adds them in order and drains. Map drains rows
 // that come from memory alone. Pool averages each picture. Finish merges the
 // partials of Reduces and runs Channel ops. Xent and XentGrad are the loss,
-// MaxPool and MaxPoolGrad the op of that name and its gradient.
+// MaxPool and MaxPoolGrad the op of that name and its gradient. WgradSum is
+// Wgrad and Sum in one: the last split to end adds all of them up.
+//
+// On a GPU one kernel does what takes the CPU several: a Conv reads its weight
+// unpacked, and the last unit of a kernel with Reduces merges their partials and
+// runs the Channel ops.
 const (
 	Pack Kind = iota + 1
 	Conv
@@ -107,10 +126,11 @@ const (
 	XentGrad
 	MaxPool
 	MaxPoolGrad
+	WgradSum
 )
 
 var kindNames = [...]string{Pack: "pack", Conv: "conv", Wgrad: "wgrad", Sum: "sum", Map: "map", Pool: "pool", Finish: "finish", Xent: "xent", XentGrad: "xent_grad",
-	MaxPool: "maxpool", MaxPoolGrad: "maxpool_grad"}
+	MaxPool: "maxpool", MaxPoolGrad: "maxpool_grad", WgradSum: "wgrad_sum"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -124,35 +144,67 @@ type Kernel struct {
 
 	Grid      Grid // rows that the drain produces, and how they are cut into units
 	Conv      ConvShape
+	Pixels    Grid   // WgradSum: the gradient's pixels, and the units that the splits share
+	Block     Block  // GPU: what one block does
 	Prologues []Tape // one for each activation operand of the root
 	Epilogue  Tape
 	Reduces   []Reduce // partials that this kernel writes (drain) or merges (Finish)
 	Channel   []ChannelOp
 }
 
-// Grid is a domain of Samples x Rows rows, each of Px pixels of C channels, cut
-// into units of RowsPerUnit rows of one sample.
-type Grid struct {
-	Samples     int
-	Batched     bool // Samples follows the batch
-	Rows        int
-	Px, C       int
-	RowsPerUnit int
-	Tail        int // elements of the last row when it is shorter than Px*C, else 0
+// Block is what one block of threads of a GPU does of a kernel, and how. A kernel
+// without a root has Threads and N alone.
+type Block struct {
+	Threads        int
+	Resident       int    // blocks that a multiprocessor is to hold at least: what bounds a thread's registers; 0: any
+	Shared         int    // bytes of dynamic shared memory
+	N              int    // channels of a tile; MaxPool: of a thread
+	Math           string // ffma, bf16 or tf32: how a root multiplies
+	M              int    // Conv: results (pixels) of a tile; WgradSum: channels of the gradient, where N are those of the picture
+	K              int    // Conv: input channels of a step; WgradSum: pixels of a step
+	WarpsM, WarpsN int    // warps along M and N
+	WarpsT         int    // WgradSum: groups of warps that share the filter's taps; else 1
+	Stages         int    // steps of the weight that are in flight
+	Why            string // the reason for these numbers
 }
 
-// Bands is the number of units a sample is cut into.
-func (g Grid) Bands() int { return (g.Rows + g.RowsPerUnit - 1) / g.RowsPerUnit }
+// Grid is a domain of Samples x Rows rows, each of Px pixels of C channels, cut
+// into units: boxes of SamplesPerUnit x RowsPerUnit x PxPerUnit. On the CPU a
+// unit is of one sample and of whole rows. Step is the stride of a strided dgrad
+// on a GPU, whose results of one parity are a unit.
+type Grid struct {
+	Samples        int
+	Batched        bool // Samples follows the batch
+	Rows           int
+	Px, C          int
+	RowsPerUnit    int
+	SamplesPerUnit int // 0: 1
+	PxPerUnit      int // 0: Px
+	Step           int // 0: 1; else a box is Step x Step units, each of every Step-th row and pixel
+	Tail           int // elements of the last row when it is shorter than Px*C, else 0
+}
+
+// Bands is the number of units a sample, or a group of samples of one unit, is
+// cut into.
+func (g Grid) Bands() int {
+	bands := (g.Rows + g.RowsPerUnit - 1) / g.RowsPerUnit
+	if g.PxPerUnit > 0 {
+		bands *= (g.Px + g.PxPerUnit - 1) / g.PxPerUnit
+	}
+	return bands * max(1, g.Step*g.Step)
+}
 
 // Units is the number of units for a batch of n samples.
 func (g Grid) Units(n int) int {
-	if g.Batched {
-		return n * g.Bands()
+	if !g.Batched {
+		n = g.Samples
 	}
-	return g.Samples * g.Bands()
+	per := max(1, g.SamplesPerUnit)
+	return (n + per - 1) / per * g.Bands()
 }
 
-// Band returns the sample and the rows [lo, hi) of unit u.
+// Band returns the sample and the rows [lo, hi) of unit u of a grid whose units
+// are of one sample and of whole rows.
 func (g Grid) Band(u int) (sample, lo, hi int) {
 	b := g.Bands()
 	lo = u % b * g.RowsPerUnit
@@ -205,12 +257,12 @@ type Tape struct {
 	Ops   []RowOp
 }
 
-// Reduce is a per-channel reduction: each unit writes its partial, Finish merges
-// them in unit order.
+// Reduce is a per-channel reduction: each unit writes its partial, Finish or the
+// kernel's last unit merges them in a fixed order.
 type Reduce struct {
 	Op      ir.Op
 	Partial int // argument: [units, rows of the result, C]
-	Out     int // argument of the merged result; in a drain -1
+	Out     int // argument of the merged result; -1 in a drain that does not merge, or whose result nothing reads
 	Grid    Grid
 }
 
@@ -228,15 +280,16 @@ type Launch struct {
 	Kernels []int
 }
 
-// Peak is the planned memory of a run: state, arena and one scratch a worker.
-func (p *Plan) Peak(workers int) int { return p.State + p.Arena + workers*p.Scratch }
+// Peak is the planned memory of a run: state, arena, counters and one scratch a
+// worker.
+func (p *Plan) Peak(workers int) int { return p.State + p.Arena + p.Counters + workers*p.Scratch }
 
 // Units is the number of units of the kernel for a batch of n samples.
 func (k *Kernel) Units(n int) int {
 	switch k.Kind {
 	case Pack:
 		return k.Conv.OutPadded() / k.Conv.Chans
-	case Wgrad:
+	case Wgrad, WgradSum:
 		return k.Conv.Splits
 	case Finish, Xent:
 		return 1

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -14,8 +15,12 @@ import (
 func (p *Plan) String() string {
 	w := &printer{p: p}
 	w.line("plan %q func=%s batch=%d", p.Net, p.Func, p.Batch)
-	w.line("arch target=%s isa=%s chans=%d l1=%d l2=%d", p.Arch.Target, p.Arch.ISA, p.Arch.Chans, p.Arch.L1, p.Arch.L2)
-	w.line("memory state=%d arena=%d scratch=%d", p.State, p.Arena, p.Scratch)
+	w.line("arch target=%s isa=%s chans=%d l1=%d l2=%d%s", p.Arch.Target, p.Arch.ISA, p.Arch.Chans, p.Arch.L1, p.Arch.L2, p.Arch.GPU.text())
+	counters := ""
+	if p.Counters > 0 {
+		counters = fmt.Sprintf(" counters=%d", p.Counters)
+	}
+	w.line("memory state=%d arena=%d%s scratch=%d", p.State, p.Arena, counters, p.Scratch)
 	w.line("")
 	for i, b := range p.Buffers {
 		w.line("%s", b.text(i))
@@ -67,6 +72,12 @@ func (w *printer) kernel(i int, k *Kernel) {
 	}
 	if k.Conv != (ConvShape{}) {
 		w.line("  conv %s", k.Conv.text())
+	}
+	if k.Pixels != (Grid{}) {
+		w.line("  pixels %s", k.Pixels.text())
+	}
+	if k.Block != (Block{}) {
+		w.line("  block %s", k.Block.text())
 	}
 	for j, r := range k.Reduces {
 		out := ""
@@ -137,7 +148,39 @@ func (g Grid) text() string {
 	if g.Batched {
 		batched = " batched"
 	}
-	return fmt.Sprintf("samples=%d%s rows=%d px=%d c=%d unit=%d tail=%d", g.Samples, batched, g.Rows, g.Px, g.C, g.RowsPerUnit, g.Tail)
+	unit := fmt.Sprint(g.RowsPerUnit)
+	if g.SamplesPerUnit > 0 || g.PxPerUnit > 0 {
+		unit = fmt.Sprintf("%dx%dx%d", g.SamplesPerUnit, g.RowsPerUnit, g.PxPerUnit)
+	}
+	step := ""
+	if g.Step > 0 {
+		step = fmt.Sprintf(" step=%d", g.Step)
+	}
+	return fmt.Sprintf("samples=%d%s rows=%d px=%d c=%d unit=%s tail=%d%s", g.Samples, batched, g.Rows, g.Px, g.C, unit, g.Tail, step)
+}
+
+func (g GPU) text() string {
+	if g == (GPU{}) {
+		return ""
+	}
+	return fmt.Sprintf(" sms=%d shared=%d shared_sm=%d mhz=%d gbs=%d ffma=%d tf32=%d bf16=%d", g.SMs, g.Shared, g.SharedSM, g.MHz, g.GBs, g.FFMA, g.TF32, g.BF16)
+}
+
+func (t Block) text() string {
+	s := fmt.Sprintf("threads=%d shared=%d", t.Threads, t.Shared)
+	if t.Resident > 0 {
+		s += fmt.Sprintf(" resident=%d", t.Resident)
+	}
+	if t.N > 0 {
+		s += fmt.Sprintf(" n=%d", t.N)
+	}
+	if t.Math != "" {
+		s += fmt.Sprintf(" math=%s m=%d k=%d warps=%dx%dx%d stages=%d", t.Math, t.M, t.K, t.WarpsM, t.WarpsN, t.WarpsT, t.Stages)
+	}
+	if t.Why != "" {
+		s += " why=" + strconv.Quote(t.Why)
+	}
+	return s
 }
 
 func (c ConvShape) text() string {

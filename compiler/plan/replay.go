@@ -99,7 +99,7 @@ func (p *Plan) verifyTouch(t int, k *Kernel, a Arg, u use, source map[int]*Kerne
 // the partials of a weight gradient, and of the partials of a Reduce.
 func verifyHandOver(from, to *Kernel, buffer, arg int) error {
 	switch {
-	case to.Kind == Conv && arg == 0 && (from.Kind != Pack || from.Conv != to.Conv):
+	case to.Kind == Conv && to.Block == Block{} && arg == 0 && (from.Kind != Pack || from.Conv != to.Conv):
 		return fmt.Errorf("is a packed weight, which kernel %s does not write in that order", from.Name)
 	case to.Kind == Sum && arg == 0 && (from.Kind != Wgrad || from.Conv != to.Conv):
 		return fmt.Errorf("is partial weight gradients, which kernel %s does not write in that order", from.Name)

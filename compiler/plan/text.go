@@ -17,6 +17,8 @@ const (
 	maxSlots = 1 << 10 // row registers of a tape
 	maxSize  = 1 << 40 // bytes or elements of anything
 	maxName  = 1 << 10 // letters of a name
+
+	maxThreads = 1 << 10 // threads of a block
 )
 
 // attrText is how one attribute of an op prints and parses, by its name in the

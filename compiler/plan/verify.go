@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"wrnc/compiler/ir"
 )
 
 // Verify checks a plan against itself, by rules of its own and by replaying the
@@ -76,6 +78,10 @@ func (p *Plan) verifyBuffer(b Buffer) error {
 		total = p.State
 	case Arena:
 		total = p.Arena
+	case Counter:
+		if total = p.Counters; b.Type.DType != ir.S32 || b.Batched {
+			return fmt.Errorf("counters are s32[N], found %v", b.Type)
+		}
 	default:
 		return fmt.Errorf("lies in no space")
 	}
@@ -92,9 +98,9 @@ func (p *Plan) verifyBuffer(b Buffer) error {
 }
 
 // verifyPlaces checks that no two buffers of a space share a byte while both
-// live; a state always lives.
+// live; states and counters always do.
 func (p *Plan) verifyPlaces() error {
-	for _, space := range []Space{State, Arena} {
+	for _, space := range []Space{State, Arena, Counter} {
 		var order []int
 		for i, b := range p.Buffers {
 			if b.Space == space {
@@ -109,7 +115,7 @@ func (p *Plan) verifyPlaces() error {
 				if b.Offset >= a.Offset+a.Bytes {
 					break
 				}
-				if space == State || a.First <= b.Last && b.First <= a.Last {
+				if space != Arena || a.First <= b.Last && b.First <= a.Last {
 					return fmt.Errorf("buffer %s and buffer %s share bytes %d to %d of the %v while both live",
 						a.Name, b.Name, b.Offset, min(a.Offset+a.Bytes, b.Offset+b.Bytes), space)
 				}

@@ -49,8 +49,8 @@ func (v *kernelVerifier) index(arg int) error {
 // shapes is what a kind demands: how many leading arguments have a fixed
 // meaning, how many tapes fill the tile, and which other parts there are.
 var shapes = [...]struct {
-	args, prologues              int
-	grid, conv, epilogue, finish bool
+	args, prologues                      int
+	grid, conv, epilogue, finish, pixels bool
 }{
 	Pack:     {args: 2, conv: true},
 	Conv:     {args: 1, prologues: 1, grid: true, conv: true, epilogue: true},
@@ -64,11 +64,13 @@ var shapes = [...]struct {
 
 	MaxPool:     {args: 2, grid: true, conv: true},
 	MaxPoolGrad: {args: 3, grid: true, conv: true},
+
+	WgradSum: {prologues: 2, grid: true, conv: true, epilogue: true, pixels: true},
 }
 
 func (v *kernelVerifier) verify() error {
 	k := v.k
-	if k.Kind < Pack || k.Kind > MaxPoolGrad {
+	if k.Kind < Pack || k.Kind > WgradSum {
 		return fmt.Errorf("is of no kind")
 	}
 	shape := shapes[k.Kind]
@@ -89,7 +91,9 @@ func (v *kernelVerifier) verify() error {
 		return fmt.Errorf("a %v kernel has no convolution", k.Kind)
 	case !shape.epilogue && !k.Epilogue.empty():
 		return fmt.Errorf("a %v kernel has no epilogue", k.Kind)
-	case !shape.finish && len(k.Channel) > 0:
+	case !shape.pixels && k.Pixels != Grid{}:
+		return fmt.Errorf("a %v kernel has no pixels beside its grid", k.Kind)
+	case !shape.finish && len(k.Channel) > 0 && (!v.gpu() || len(k.Reduces) == 0):
 		return fmt.Errorf("a %v kernel runs no channel ops", k.Kind)
 	case !shape.finish && !shape.epilogue && len(k.Reduces) > 0:
 		return fmt.Errorf("a %v kernel has no reduce", k.Kind)
@@ -98,6 +102,9 @@ func (v *kernelVerifier) verify() error {
 		return err
 	}
 	v.uses = make([]use, len(k.Args))
+	if err := v.verifyBlock(); err != nil {
+		return err
+	}
 	if shape.grid {
 		if err := k.Grid.verify(v.p.Batch); err != nil {
 			return err
@@ -156,6 +163,15 @@ func (v *kernelVerifier) verifyKind() error {
 	case Sum:
 		v.read(0, true)
 		return v.elems(0, c.Splits*c.PartialElems())
+	case WgradSum:
+		if c.Splits == 1 {
+			return nil
+		}
+		if len(k.Args) == 0 {
+			return fmt.Errorf("has no argument for the partials of %d splits", c.Splits)
+		}
+		v.write(0)
+		return v.elems(0, c.Splits*k.SplitElems())
 	case Xent, XentGrad:
 		v.read(0, true)
 		v.read(1, true)
@@ -210,9 +226,36 @@ func (v *kernelVerifier) infer(op ir.Op, attrs ir.Attrs, src, dst []int) error {
 	return nil
 }
 
-// verifyFinish checks merged partials and channel ops.
+// gpu tells whether the plan is for a GPU, where a kernel may do what takes the
+// CPU several.
+func (v *kernelVerifier) gpu() bool { return v.p.Arch.GPU != GPU{} }
+
+// verifyBlock checks what one block takes, and the counters.
+func (v *kernelVerifier) verifyBlock() error {
+	t, gpu := v.k.Block, v.p.Arch.GPU
+	if !v.gpu() {
+		if t != (Block{}) {
+			return fmt.Errorf("the %s target has no blocks of threads", v.p.Arch.Target)
+		}
+	} else if t.Threads < 32 || t.Threads > maxThreads || t.Threads%32 != 0 {
+		return fmt.Errorf("blocks of %d threads, expected a multiple of 32 up to %d", t.Threads, maxThreads)
+	}
+	if t.Shared < 0 || t.Shared > gpu.Shared {
+		return fmt.Errorf("needs %d bytes of shared memory, %s has %d for a block", t.Shared, v.p.Arch.ISA, gpu.Shared)
+	}
+	for i, a := range v.k.Args {
+		if v.p.Buffers[a.Buffer].Space == Counter {
+			v.read(i, false)
+			v.write(i)
+		}
+	}
+	return nil
+}
+
+// verifyFinish checks merged partials and channel ops: of a Finish, or of the
+// last unit of a kernel of a GPU.
 func (v *kernelVerifier) verifyFinish() error {
-	if v.k.Kind != Finish {
+	if v.k.Kind != Finish && !v.gpu() {
 		return nil
 	}
 	for i, r := range v.k.Reduces {

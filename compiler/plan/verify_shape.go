@@ -24,6 +24,10 @@ func (g Grid) verify(batch int) error {
 	switch {
 	case g.RowsPerUnit < 1 || g.RowsPerUnit > maxSize/elems:
 		return fmt.Errorf("the grid has units of %d rows", g.RowsPerUnit)
+	case g.SamplesPerUnit < 0 || g.SamplesPerUnit > maxSize/elems || g.PxPerUnit < 0 || g.PxPerUnit > maxSize/elems:
+		return fmt.Errorf("the grid has units of %d samples and %d pixels", g.SamplesPerUnit, g.PxPerUnit)
+	case g.Step < 0 || g.Step > MaxFilter || g.Step > 0 && (g.RowsPerUnit%g.Step != 0 || g.PxPerUnit%g.Step != 0):
+		return fmt.Errorf("the grid has units of every %d-th row", g.Step)
 	case g.Tail < 0 || g.Tail >= g.Px*g.C || g.Tail > 0 && g.Samples > 1:
 		return fmt.Errorf("the grid's last row has %d of %d elements", g.Tail, g.Px*g.C)
 	case g.Batched && g.Samples != batch:
@@ -71,6 +75,11 @@ func (v *kernelVerifier) verifyConv() error {
 		return fmt.Errorf("convolution: blocks of %d of %d input channels", c.CBlock, c.In())
 	}
 	switch k.Kind {
+	case WgradSum:
+		t := k.Block
+		if c.Dgrad || c.Splits < 1 || c.Splits > maxCount || c.Step != 0 || min(t.M, t.N) < 1 || c.Splits > maxSize/8/k.SplitElems() {
+			return fmt.Errorf("weight gradient: %d splits, steps of %d rows, tiles of %dx%d", c.Splits, c.Step, t.M, t.N)
+		}
 	case Wgrad, Sum:
 		if c.Dgrad || c.Splits < 1 || c.Splits > maxCount || c.Step < 1 || c.Step > c.P || c.Splits > maxSize/8/c.PartialElems() {
 			return fmt.Errorf("weight gradient: %d splits, steps of %d rows of %d", c.Splits, c.Step, c.P)
@@ -99,6 +108,14 @@ func (v *kernelVerifier) verifyConv() error {
 		}
 		return v.verifyDomain(c.P, c.Q, c.K)
 	case Sum:
+		return v.verifyDomain(c.K, c.R*c.R, c.C)
+	case WgradSum:
+		if err := k.Pixels.verify(v.p.Batch); err != nil {
+			return err
+		}
+		if g := k.Pixels; g.Rows != c.P || g.Px != c.Q || g.C != c.K || g.Tail != 0 {
+			return fmt.Errorf("the pixels are %d rows of %d of %d channels, the gradient has %d, %d, %d", g.Rows, g.Px, g.C, c.P, c.Q, c.K)
+		}
 		return v.verifyDomain(c.K, c.R*c.R, c.C)
 	}
 	return nil

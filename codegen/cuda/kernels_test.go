@@ -1,0 +1,157 @@
+package cuda
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
+	"wrnc/compiler/plan"
+	"wrnc/kernels/harness"
+)
+
+// whole tells whether the whole of the harness is to run: every sample network in
+// every precision. It takes minutes; without it two small networks stand for all.
+func whole() bool { return os.Getenv("WRNC_HARNESS") == "whole" }
+
+// program is a function of a network, planned and printed.
+type program struct {
+	name string
+	p    *plan.Plan
+	f    *ir.Func
+	src  []plan.Source
+}
+
+// programs compiles a network for a GPU.
+func programs(t testing.TB, file string, precision ir.DType, fuse bool, name string) []program {
+	t.Helper()
+	arch, err := Arch(name)
+	require.NoError(t, err)
+	m := compiled(t, file, precision, fuse)
+	var list []program
+	for _, f := range m.Funcs {
+		p, err := lower.Plan(f, arch)
+		require.NoError(t, err)
+		src, err := Emit(p, f)
+		require.NoError(t, err)
+		list = append(list, program{fmt.Sprintf("%s %v %s", strings.TrimSuffix(filepath.Base(file), ".wrn"), precision, f.Name), p, f, src})
+	}
+	return list
+}
+
+// samples is the batch that a region runs with: the last group of samples of a unit
+// is not full where that is cheap.
+func samples(p *plan.Plan, r *region) int {
+	n, group := 3, 1
+	for _, i := range r.kernels {
+		k := p.Kernels[i]
+		group = max(group, k.Grid.SamplesPerUnit, k.Pixels.SamplesPerUnit)
+		for n > 1 && p.Cost(k).FLOPs/2*float64(n)/float64(p.Batch) > 6e7 {
+			n--
+		}
+	}
+	if n == 3 && group < 16 {
+		n = group + 1
+	}
+	return min(n, p.Batch)
+}
+
+// TestKernels executes every distinct kernel text of the sample networks and
+// compares what each region yields with the interpreter.
+func TestKernels(t *testing.T) {
+	h := newHarness(t)
+	files, precisions := nets(t), []ir.DType{ir.F32, ir.BF16, ir.TF32}
+	if !whole() {
+		files, precisions = []string{"../../testdata/nets/wrn-10-1.wrn", "../../testdata/nets/wrn-10-1-b13.wrn"}, precisions[:2]
+		t.Log("a short form: two networks in two precisions; WRNC_HARNESS=whole runs all")
+	}
+	type job struct {
+		program
+		r *region
+	}
+	var jobs []job
+	seen := map[string]bool{}
+	for _, file := range files {
+		for _, precision := range precisions {
+			for _, g := range programs(t, file, precision, true, DefaultArch) {
+				for _, r := range regions(g.p, g.f) {
+					fresh := false
+					for _, i := range r.kernels {
+						fresh = fresh || !seen[g.src[i].Entry]
+						seen[g.src[i].Entry] = true
+					}
+					if fresh {
+						jobs = append(jobs, job{g, r})
+					}
+				}
+			}
+		}
+	}
+	started := time.Now()
+	var wait sync.WaitGroup
+	next := make(chan job)
+	for range 2 {
+		m, err := h.Start()
+		require.NoError(t, err)
+		defer m.Close()
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for j := range next {
+				g := &rig{h: h, m: m, p: j.p, f: j.f, src: j.src}
+				began := time.Now()
+				if err := g.run(j.r, samples(j.p, j.r), 1); err != nil {
+					t.Errorf("%s, fusion @%s: %v", j.name, j.r.n.Layer, err)
+				}
+				if d := time.Since(began); d > 5*time.Second {
+					t.Logf("%s, fusion @%s took %v", j.name, j.r.n.Layer, d.Round(time.Millisecond))
+				}
+			}
+		}()
+	}
+	for _, j := range jobs {
+		next <- j
+	}
+	close(next)
+	wait.Wait()
+	t.Logf("%d kernel texts in %d regions, %v", len(seen), len(jobs), time.Since(started).Round(time.Second))
+}
+
+// TestOrders runs the regions of a small network with threads, blocks and
+// asynchronous copies in every order that is legal: the results are the same bits.
+func TestOrders(t *testing.T) {
+	h := newHarness(t)
+	m, err := h.Start()
+	require.NoError(t, err)
+	defer m.Close()
+	precisions := []ir.DType{ir.BF16}
+	if whole() {
+		precisions = []ir.DType{ir.F32, ir.BF16, ir.TF32}
+	}
+	for _, precision := range precisions {
+		for _, j := range programs(t, "../../testdata/nets/wrn-10-1.wrn", precision, true, DefaultArch) {
+			for _, r := range regions(j.p, j.f) {
+				var want [][]byte
+				for _, opts := range []harness.Launch{
+					{Order: harness.Forward, Async: harness.Late},
+					{Order: harness.Reverse, Async: harness.Early},
+					{Order: harness.Random, Seed: 1, Async: harness.Late},
+				} {
+					g := &rig{h: h, m: m, p: j.p, f: j.f, src: j.src, opts: opts}
+					require.NoError(t, g.run(r, 2, 1), "%s, fusion @%s", j.name, r.n.Layer)
+					if want == nil {
+						want = g.yields
+					}
+					require.Equal(t, want, g.yields, "%s, fusion @%s: another order, other bits", j.name, r.n.Layer)
+				}
+			}
+		}
+	}
+}
