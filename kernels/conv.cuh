@@ -194,7 +194,7 @@ struct WeightCopy {
       if constexpr (kBytes >= 4) {
         cp_async<kBytes>(y, x, valid);
       } else {  // two bytes cannot be copied asynchronously
-        store_floats<1>(y, valid ? load_floats<1>(x) : Floats<1>{});
+        store_tile<1>(y, valid ? load_floats<1>(x) : Floats<1>{});
       }
     }
   }
@@ -324,7 +324,7 @@ WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight
     const typename Result::Cols columns{tile * i32(Tile::N) + i32(slab * Result::kRun)};
     drain<Epilogue, typename L::Grid, Unit, Tile::kThreads>(
         args, place, unit, columns, Shape::kOut, scratch,
-        [&](u32 m, u32 column) { return load_floats<Epilogue::kVec>(result + m * Result::kRow + column); });
+        [&](u32 m, u32 column) { return load_tile<Epilogue::kVec>(result + m * Result::kRow + column); });
   }
   if constexpr (Epilogue::kReduces) finish_channels<Epilogue, typename L::Grid, Tile::N, Tile::kThreads>(args, unit, tile, Shape::kOut, scratch);
 }

@@ -75,8 +75,8 @@ struct Filler {
         const Floats<V> value = Prologue::apply(args, channel, W::at(imax(pixel, 0)), safe);
         if (position < Positions) {
           Store* const to = tile + position * Row + vector * V;
-          if (pixel >= 0 && c < Channels) store_floats<V>(to, value);
-          else store_floats<V>(to, Floats<V>{});
+          if (pixel >= 0 && c < Channels) store_tile<V>(to, value);
+          else store_tile<V>(to, Floats<V>{});
         }
       }
     }

@@ -2,9 +2,7 @@
 // the optimizer over all parameters, conversions of weights, copies.
 //
 // The launch has a table of arguments, one entry a segment (a tensor). Segments have
-// blocks one after the other; first_block says where each begins. Pointers come from
-// the table, so a body says global(a.p) for those that it does not read by a pointer
-// to const.
+// blocks one after the other; first_block says where each begins.
 #pragma once
 
 #include "ops.cuh"

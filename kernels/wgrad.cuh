@@ -228,7 +228,7 @@ WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span
           const i32 k = first_k + i32(m);
           if (k >= Shape::K) continue;
           const At at{k, i32(tap) / Shape::R, i32(tap) % Shape::R, i64(k) * (Shape::R * Shape::R) + tap};
-          Epilogue::apply(args, channel, none, at, c, load_floats<V>(result + m * Result::kRow + column));
+          Epilogue::apply(args, channel, none, at, c, load_tile<V>(result + m * Result::kRow + column));
         }
       }
     }

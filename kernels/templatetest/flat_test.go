@@ -32,13 +32,13 @@ using Tile = FlatTile<32, 2>;
 struct Body {
   template <u32 V>
   WRNC_DEVICE void apply(const Segment& a, i64 e) {
-    const Floats<V> p = load_floats<V>(global(a.p) + e);
+    const Floats<V> p = load_floats<V>(a.p + e);
     const Floats<V> g = axpy(0.0005f, p, load_floats<V>(a.g + e));
-    const Floats<V> v = axpy(0.9f, load_floats<V>(global(a.v) + e), g);
+    const Floats<V> v = axpy(0.9f, load_floats<V>(a.v + e), g);
     const Floats<V> q = descend(p, axpy(0.9f, v, g), scalar(a.lr));
-    store_floats(global(a.v) + e, v);
-    store_floats(global(a.p) + e, q);
-    store_floats(global(a.copy) + e, round_to<bf16>(q));
+    store_floats(a.v + e, v);
+    store_floats(a.p + e, q);
+    store_floats(a.copy + e, round_to<bf16>(q));
   }
 };
 
@@ -175,8 +175,8 @@ using Tile = FlatTile<32, 1>;
 struct Body {
   template <u32 V>
   WRNC_DEVICE void apply(const Segment& a, i64 e) {
-    store_floats(global(a.mask) + e, dropout_mask<V>(32768, 5, 6, 7, e));
-    store_floats(global(a.y) + e, mask_scale(load_floats<V>(a.x + e), load_floats<V>(a.before + e), 32768));
+    store_floats(a.mask + e, dropout_mask<V>(32768, 5, 6, 7, e));
+    store_floats(a.y + e, mask_scale(load_floats<V>(a.x + e), load_floats<V>(a.before + e), 32768));
   }
 };
 

@@ -77,8 +77,8 @@ struct Epilogue {
   }
 };
 
-static_assert(Tile::kThreads == 448 && WgradLayout<Shape, Unit, Tile>::kShared == 124800, "the plan's block");
+static_assert(Tile::kThreads == 448 && WgradLayout<Shape, Unit, Tile>::kShared == 132208, "the plan's block");
 
-WRNC_KERNEL(conv_wgrad_tf32_224x224x3_112x64_r7s2_acd6af9d, 448, 1)(const Args args) {
+WRNC_KERNEL(conv_wgrad_tf32_224x224x3_112x64_r7s2_2eec165d, 448, 1)(const Args args) {
   wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, args.a0, args.a1, args.span);
 }
