@@ -64,7 +64,8 @@ struct ConvTile {
   static constexpr u32 kWarpRows = M / kWarpsM, kWarpCols = N / kWarpsN;
   static constexpr u32 MI = kWarpRows / 16, NI = kWarpCols / 8;  // a warp's blocks
   static_assert(M % (16 * kWarpsM) == 0 && N % (8 * kWarpsN) == 0 && K % Math::kStep == 0, "a tile is whole blocks");
-  static_assert((kWarpsN & (kWarpsN - 1)) == 0 && kStages >= 2, "");
+  static_assert((kWarpsN & (kWarpsN - 1)) == 0, "warps along N: a power of two");
+  static_assert(kStages >= 2, "one place is filled while another is read");
 };
 
 // ResultTile is how M x N sums pass through shared memory: each warp gives kBlocks
@@ -73,7 +74,10 @@ struct ConvTile {
 template <u32 M, u32 NI, u32 WarpsN>
 struct ResultTile {
   static constexpr u32 kLimit = (8192 / M < 64 ? 8192 / M : 64) / (8 * WarpsN);
-  static constexpr u32 kBlocks = NI % 8 == 0 && kLimit >= 8 ? 8 : NI % 4 == 0 && kLimit >= 4 ? 4 : NI % 2 == 0 && kLimit >= 2 ? 2 : 1;
+  static constexpr u32 kBlocks = NI % 8 == 0 && kLimit >= 8   ? 8
+                                 : NI % 4 == 0 && kLimit >= 4 ? 4
+                                 : NI % 2 == 0 && kLimit >= 2 ? 2
+                                                              : 1;
   static constexpr u32 kSlabs = NI / kBlocks;
   static constexpr u32 kRun = kBlocks * 8, kColumns = kRun * WarpsN;
   static constexpr u32 kRow = kColumns + 8;
@@ -88,7 +92,8 @@ WRNC_DEVICE constexpr u32 up16(u32 bytes) { return (bytes + 15) / 16 * 16; }
 //     words(e) = e + 8 if e is a multiple of 16, else e
 //     input    = positions(window) * odd(K)
 //     weights  = R * N * odd(K) forward; backward R * K * odd(N) for bf16 and R * K * words(N) for f32
-//     operands = up16(positions * 4) + up16((input, twice if there are several chunks) * size) + up16(stages * weights * size)
+//     inputs   = 2 * input if there are several chunks, else input
+//     operands = up16(positions * 4) + up16(inputs * size) + up16(stages * weights * size)
 //     result   = M * (columns + 8) * 4 + scratch * 4
 //     kShared  = max(operands, result)
 template <class Shape, class Unit, class Tile, class Epilogue>
@@ -96,8 +101,10 @@ struct ConvLayout {
   using Math = typename Tile::Math;
   using Store = typename Math::Store;
   using Grid = Units<Shape::kOutRows, Shape::kOutCols, Shape::kPhase, Unit>;
-  using Input = Window<Shape::kInRows, Shape::kInCols, Unit::kSamples, (Unit::kRows - 1) * Shape::kAdvance + Shape::kSpan,
-                       (Unit::kPixels - 1) * Shape::kAdvance + Shape::kSpan, Shape::kPick, Shape::kAdvance>;
+  static constexpr i32 kTileRows = (Unit::kRows - 1) * Shape::kAdvance + Shape::kSpan;
+  static constexpr i32 kTileCols = (Unit::kPixels - 1) * Shape::kAdvance + Shape::kSpan;
+  using Input =
+      Window<Shape::kInRows, Shape::kInCols, Unit::kSamples, kTileRows, kTileCols, Shape::kPick, Shape::kAdvance>;
   using Result = ResultTile<Tile::M, Tile::NI, Tile::kWarpsN>;
   using Reducer = UnitReducer<typename Result::Cols, Epilogue::kVec, Tile::kThreads>;
   static_assert(u32(Unit::kVolume) <= Tile::M, "a unit fits its tile");
@@ -106,17 +113,19 @@ struct ConvLayout {
   static constexpr i32 kTilesN = ceil_div(Shape::kOut, i32(Tile::N));
 
   static constexpr u32 kInputRow = Math::rows_row(Tile::K);
-  static constexpr u32 kInput = u32(Input::kPositions) * kInputRow;
+  static constexpr u32 kPositions = u32(Input::kPositions), kInput = kPositions * kInputRow;
   static constexpr u32 kInputs = kChunks > 1 ? 2 : 1;
 
   // The weights of a tap, in rows of consecutive c.
-  static constexpr u32 kWeightRows = Shape::kDgrad ? Tile::K : Tile::N, kWeightCols = Shape::kDgrad ? Tile::N : Tile::K;
+  static constexpr u32 kWeightRows = Shape::kDgrad ? Tile::K : Tile::N;
+  static constexpr u32 kWeightCols = Shape::kDgrad ? Tile::N : Tile::K;
   static constexpr u32 kWeightRow = Shape::kDgrad ? Math::columns_row(Tile::N) : Math::rows_row(Tile::K);
   static constexpr u32 kWeight = kWeightRows * kWeightRow, kStage = u32(Shape::R) * kWeight;
 
   static constexpr u32 kScratch = Epilogue::kReduces ? Reducer::kScratch : 0;
 
-  static constexpr u32 kOperands = up16(u32(Input::kPositions) * 4) + up16(kInputs * kInput * sizeof(Store)) + up16(Tile::kStages * kStage * sizeof(Store));
+  static constexpr u32 kOperands =
+      up16(kPositions * 4) + up16(kInputs * kInput * sizeof(Store)) + up16(Tile::kStages * kStage * sizeof(Store));
   static constexpr u32 kDrain = up16(Tile::M * Result::kRow * 4) + up16(kScratch * 4);
   static constexpr u32 kShared = kOperands > kDrain ? kOperands : kDrain;
 };
@@ -130,9 +139,9 @@ struct Taps {
 
   WRNC_DEVICE Taps of(const Place& u) {
     if constexpr (Shape::kPhase == 1) return Taps{0, 0, Shape::R, Shape::R, first(0), first(0)};
-    const i32 r0 = (u.phase_y + Shape::kPad) % Shape::kStride, s0 = (u.phase_x + Shape::kPad) % Shape::kStride;
-    return Taps{r0, s0, (Shape::R - r0 + Shape::kStride - 1) / Shape::kStride, (Shape::R - s0 + Shape::kStride - 1) / Shape::kStride,
-                first(u.phase_y), first(u.phase_x)};
+    constexpr i32 step = Shape::kStride;
+    const i32 r0 = (u.phase_y + Shape::kPad) % step, s0 = (u.phase_x + Shape::kPad) % step;
+    return Taps{r0, s0, ceil_div(Shape::R - r0, step), ceil_div(Shape::R - s0, step), first(u.phase_y), first(u.phase_x)};
   }
 
   // Forward a later tap lies further, backward nearer.
@@ -165,7 +174,8 @@ struct Step {
 // keeps aligned. A thread has the same column in all its rows.
 template <class Shape, u32 RowsN, u32 ColsN, u32 Row, u32 Threads, class Store>
 struct WeightCopy {
-  static constexpr u32 kBytes = u32(Shape::C) * sizeof(Store) % 16 == 0 ? 16 : u32(Shape::C) * sizeof(Store) % 8 == 0 ? 8 : u32(Shape::C) * sizeof(Store) % 4 == 0 ? 4 : 2;
+  static constexpr u32 kRowBytes = u32(Shape::C) * sizeof(Store);
+  static constexpr u32 kBytes = kRowBytes % 16 == 0 ? 16 : kRowBytes % 8 == 0 ? 8 : kRowBytes % 4 == 0 ? 4 : 2;
   static constexpr u32 V = kBytes / sizeof(Store), kVectors = ColsN / V;
   static constexpr u32 kStep = Threads / kVectors < RowsN ? Threads / kVectors : RowsN;  // rows at once
   static constexpr u32 kRounds = (RowsN + kStep - 1) / kStep;
@@ -179,7 +189,8 @@ struct WeightCopy {
 
   WRNC_DEVICE WeightCopy of(const Store* weight) {
     const u32 column = thread_index() % kVectors * V, row = thread_index() / kVectors;
-    return WeightCopy{weight + i64(row) * (kTaps * Shape::C) + column, pinned(row * Row + column), row, i32(row), i32(column)};
+    const Store* const from = weight + i64(row) * (kTaps * Shape::C) + column;
+    return WeightCopy{from, pinned(row * Row + column), row, i32(row), i32(column)};
   }
 
   // start starts the copy of the tile whose first weight is (k0, tap, c0).
@@ -211,105 +222,106 @@ struct Chosen<false, A, B> {
 template <bool First, class A, class B>
 using Choose = typename Chosen<First, A, B>::Type;
 
-// conv is the whole kernel.
-template <class Shape, class Unit, class Tile, class Prologue, class Epilogue, class Args>
-WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight) {
-  using L = ConvLayout<Shape, Unit, Tile, Epilogue>;
+// multiply_chunks fills and multiplies: the sums of a warp's part of the tile.
+template <class L, class Shape, class Unit, class Tile, class Prologue, class Args>
+WRNC_DEVICE void multiply_chunks(const Args& args, const typename L::Store* weight, const Place& place, i32 tile,
+                                 u32 warp_row, u32 warp_col, f32 (&sums)[Tile::MI][Tile::NI][4]) {
   using Math = typename Tile::Math;
   using Store = typename Math::Store;
   using Input = typename L::Input;
-  using Fill = Filler<Prologue, Input, Store, Tile::K, L::kInputRow, u32(Input::kPositions), Shape::kIn, Tile::kThreads>;
+  using Fill = Filler<Prologue, Input, Store, Tile::K, L::kInputRow, L::kPositions, Shape::kIn, Tile::kThreads>;
   using Copy = WeightCopy<Shape, L::kWeightRows, L::kWeightCols, L::kWeightRow, Tile::kThreads, Store>;
-  constexpr u32 MI = Tile::MI, NI = Tile::NI, blocks = NI % 2 == 0 ? 2 : 1;
+  constexpr u32 MI = Tile::MI, blocks = Tile::NI % 2 == 0 ? 2 : 1;
   constexpr bool kFixed = Shape::kPhase == 1;  // every phase has all taps
   constexpr i32 kUnrollTaps = kFixed ? Shape::R : 1;
 
-  const i32 tile = i32(block_index()) % L::kTilesN, unit = i32(block_index()) / L::kTilesN;
-  const u32 warp_row = warp_index() / Tile::kWarpsN * Tile::kWarpRows, warp_col = warp_index() % Tile::kWarpsN * Tile::kWarpCols;
-  const Place place = L::Grid::place(unit);
-  f32 sums[MI][NI][4] = {};
-  {
-    Smem smem(L::kOperands);
-    Store* const inputs = smem.take<Store, L::kInputs * L::kInput>();
-    Store* const weights = smem.take<Store, Tile::kStages * L::kStage>();
-    i32* const pixels = smem.take<i32, u32(Input::kPositions)>();
-    const Taps<Shape> taps = Taps<Shape>::of(place);
-    const i32 steps = taps.cols > 0 ? taps.rows * L::kChunks : 0;
-    const Copy copy = Copy::of(weight);
+  Smem smem(L::kOperands);
+  Store* const inputs = smem.take<Store, L::kInputs * L::kInput>();
+  Store* const weights = smem.take<Store, Tile::kStages * L::kStage>();
+  i32* const pixels = smem.take<i32, L::kPositions>();
+  const Taps<Shape> taps = Taps<Shape>::of(place);
+  const i32 steps = taps.cols > 0 ? taps.rows * L::kChunks : 0;
+  const Copy copy = Copy::of(weight);
 
-    // Where this thread's rows of A begin in the input tile, and of B in a weight tile.
-    using ViewA = typename Math::RowsA;
-    u32 own_a[MI][ViewA::kOwn];
+  // Where this thread's rows of A begin in the input tile, and of B in a weight tile.
+  using ViewA = typename Math::RowsA;
+  u32 own_a[MI][ViewA::kOwn];
 #pragma unroll
-    for (u32 i = 0; i < MI; i++)
+  for (u32 i = 0; i < MI; i++)
 #pragma unroll
-      for (u32 j = 0; j < ViewA::kOwn; j++) {
-        const i32 m = i32(warp_row + i * 16 + ViewA::row(j)), pixel = m < Unit::kVolume ? m : 0;  // the last rows may be unused
-        const i32 position = Input::position(pixel / (Unit::kRows * Unit::kPixels), pixel / Unit::kPixels % Unit::kRows, pixel % Unit::kPixels);
-        own_a[i][j] = pinned(u32(position) * L::kInputRow + ViewA::element());
-      }
-    using ViewB = Choose<Shape::kDgrad, typename Math::template ColumnsB<blocks>, typename Math::template RowsB<blocks>>;
-    constexpr u32 b_column = Shape::kDgrad ? 1 : L::kWeightRow, b_term = Shape::kDgrad ? L::kWeightRow : 1;
-    u32 own_b[ViewB::kOwn];
-    own_offsets<ViewB>(own_b, L::kWeightRow, warp_col * b_column);
-
-    // The copies run kStages - 1 steps ahead. Each step has a group of them, if need
-    // be an empty one, so that groups can be counted.
-    Step<Tile::kStages> now{}, ahead{};
-    const auto copy_ahead = [&]() {
-      if (steps > 0 && ahead.chunk < L::kChunks) {
-        const i32 in = ahead.chunk * i32(Tile::K), out = tile * i32(Tile::N);
-#pragma unroll kUnrollTaps
-        for (i32 s = 0; s < (kFixed ? Shape::R : taps.cols); s++)
-          copy.start(weights + ahead.stage * L::kStage + u32(s) * L::kWeight, Shape::kDgrad ? in : out, taps.weight(ahead.r, s), Shape::kDgrad ? out : in);
-        ahead.advance(taps.rows);
-      }
-      cp_async_commit();
-    };
-#pragma unroll
-    for (u32 stage = 0; stage + 1 < Tile::kStages; stage++) copy_ahead();
-    if (steps > 0) {
-      constexpr i32 start = Shape::kDgrad ? 1 : Shape::kStride;
-      Input::template locate<u32(Input::kPositions), Tile::kThreads>(pixels, place.n, place.y * start + Shape::kFirst, place.x * start + Shape::kFirst, args.n);
+    for (u32 j = 0; j < ViewA::kOwn; j++) {
+      const i32 m = i32(warp_row + i * 16 + ViewA::row(j));
+      own_a[i][j] = pinned(u32(Input::template position_of<Unit>(m)) * L::kInputRow + ViewA::element());
     }
-    barrier();
-    if (steps > 0) Fill::template fill<4>(args, pixels, inputs, 0, 0, Fill::kRounds);
+  using ViewB =
+      Choose<Shape::kDgrad, typename Math::template ColumnsB<blocks>, typename Math::template RowsB<blocks>>;
+  constexpr u32 b_column = Shape::kDgrad ? 1 : L::kWeightRow, b_term = Shape::kDgrad ? L::kWeightRow : 1;
+  u32 own_b[ViewB::kOwn];
+  own_offsets<ViewB>(own_b, L::kWeightRow, warp_col * b_column);
 
-    // A step fills `share` rounds of the next chunk, as long as there are any.
-    constexpr u32 even_share = (Fill::kRounds + u32(Shape::R) - 1) / u32(Shape::R);
-    const u32 share = kFixed ? even_share : u32(ceil_div(i32(Fill::kRounds), imax(1, taps.rows)));
-    u32 filled = 0;
-#pragma unroll 1
-    for (i32 step = 0; step < steps; step++) {
-      cp_async_wait<Tile::kStages - 2>();
-      barrier();  // this step's weights and inputs are there; all have done with those of the step before
-      copy_ahead();
-      if (L::kInputs > 1 && now.chunk + 1 < L::kChunks) {
-        const u32 end = filled + share < Fill::kRounds ? filled + share : Fill::kRounds;
-        Fill::template fill<(even_share < 4 ? even_share : 4)>(args, pixels, inputs + u32(now.chunk + 1) % 2 * L::kInput, (now.chunk + 1) * i32(Tile::K), filled, end);
-        filled = end;
-      }
-
-      const Store* const a_row = inputs + u32(now.chunk) % L::kInputs * L::kInput;
-      const Store* const b_row = weights + now.stage * L::kStage;
+  // The copies run kStages - 1 steps ahead. Each step has a group of them, if need
+  // be an empty one, so that groups can be counted.
+  Step<Tile::kStages> now{}, ahead{};
+  const auto copy_ahead = [&]() {
+    if (steps > 0 && ahead.chunk < L::kChunks) {
+      const i32 in = ahead.chunk * i32(Tile::K), out = tile * i32(Tile::N);
 #pragma unroll kUnrollTaps
-      for (i32 s = 0; s < (kFixed ? Shape::R : taps.cols); s++) {
-        const Store* const a_tile = a_row + u32(taps.template shift<Input>(now.r, s)) * L::kInputRow;
-        const Store* const b_tile = b_row + u32(s) * L::kWeight;
-#pragma unroll
-        for (u32 k = 0; k < Tile::K; k += Math::kStep) {
-          typename Math::A a[MI];
-#pragma unroll
-          for (u32 i = 0; i < MI; i++) ViewA::load(a[i], a_tile + k, own_a[i]);
-          multiply_columns<Math, ViewB, blocks>(sums, a, b_tile + k * b_term, own_b, 8 * b_column);
-        }
-      }
-      now.advance(taps.rows);
-      if (now.r == 0) filled = 0;
+      for (i32 s = 0; s < (kFixed ? Shape::R : taps.cols); s++)
+        copy.start(weights + ahead.stage * L::kStage + u32(s) * L::kWeight, Shape::kDgrad ? in : out,
+                   taps.weight(ahead.r, s), Shape::kDgrad ? out : in);
+      ahead.advance(taps.rows);
     }
-    barrier();  // the result takes the place of the operands
+    cp_async_commit();
+  };
+#pragma unroll
+  for (u32 stage = 0; stage + 1 < Tile::kStages; stage++) copy_ahead();
+  if (steps > 0) {
+    constexpr i32 start = Shape::kDgrad ? 1 : Shape::kStride;
+    const i32 y = place.y * start + Shape::kFirst, x = place.x * start + Shape::kFirst;
+    Input::template locate<L::kPositions, Tile::kThreads>(pixels, place.n, y, x, args.n);
   }
+  barrier();
+  if (steps > 0) Fill::template fill<4>(args, pixels, inputs, 0, 0, Fill::kRounds);
 
+  // A step fills `share` rounds of the next chunk, as long as there are any.
+  constexpr u32 even_share = (Fill::kRounds + u32(Shape::R) - 1) / u32(Shape::R);
+  const u32 share = kFixed ? even_share : u32(ceil_div(i32(Fill::kRounds), imax(1, taps.rows)));
+  u32 filled = 0;
+#pragma unroll 1
+  for (i32 step = 0; step < steps; step++) {
+    cp_async_wait<Tile::kStages - 2>();
+    barrier();  // this step's weights and inputs are there; all have done with those of the step before
+    copy_ahead();
+    if (L::kInputs > 1 && now.chunk + 1 < L::kChunks) {
+      const u32 end = filled + share < Fill::kRounds ? filled + share : Fill::kRounds;
+      Fill::template fill<(even_share < 4 ? even_share : 4)>(
+          args, pixels, inputs + u32(now.chunk + 1) % 2 * L::kInput, (now.chunk + 1) * i32(Tile::K), filled, end);
+      filled = end;
+    }
+
+    const Store* const a_row = inputs + u32(now.chunk) % L::kInputs * L::kInput;
+    const Store* const b_row = weights + now.stage * L::kStage;
+#pragma unroll kUnrollTaps
+    for (i32 s = 0; s < (kFixed ? Shape::R : taps.cols); s++) {
+      const Store* const a_tile = a_row + u32(taps.template shift<Input>(now.r, s)) * L::kInputRow;
+      const Store* const b_tile = b_row + u32(s) * L::kWeight;
+#pragma unroll
+      for (u32 k = 0; k < Tile::K; k += Math::kStep) {
+        typename Math::A a[MI];
+#pragma unroll
+        for (u32 i = 0; i < MI; i++) ViewA::load(a[i], a_tile + k, own_a[i]);
+        multiply_columns<Math, ViewB, blocks>(sums, a, b_tile + k * b_term, own_b, 8 * b_column);
+      }
+    }
+    now.advance(taps.rows);
+    if (now.r == 0) filled = 0;
+  }
+}
+
+// drain_tile gives the sums to the epilogue.
+template <class L, class Shape, class Unit, class Tile, class Epilogue, class Args>
+WRNC_DEVICE void drain_tile(const Args& args, const Place& place, i32 unit, i32 tile, u32 warp_row,
+                            const f32 (&sums)[Tile::MI][Tile::NI][4]) {
   using Result = typename L::Result;
   Smem smem(L::kDrain);
   f32* const result = smem.take<f32, Tile::M * Result::kRow>();
@@ -326,5 +338,20 @@ WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight
         args, place, unit, columns, Shape::kOut, scratch,
         [&](u32 m, u32 column) { return load_tile<Epilogue::kVec>(result + m * Result::kRow + column); });
   }
-  if constexpr (Epilogue::kReduces) finish_channels<Epilogue, typename L::Grid, Tile::N, Tile::kThreads>(args, unit, tile, Shape::kOut, scratch);
+  if constexpr (Epilogue::kReduces)
+    finish_channels<Epilogue, typename L::Grid, Tile::N, Tile::kThreads>(args, unit, tile, Shape::kOut, scratch);
+}
+
+// conv is the whole kernel.
+template <class Shape, class Unit, class Tile, class Prologue, class Epilogue, class Args>
+WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight) {
+  using L = ConvLayout<Shape, Unit, Tile, Epilogue>;
+  const i32 tile = i32(block_index()) % L::kTilesN, unit = i32(block_index()) / L::kTilesN;
+  const u32 warp_row = warp_index() / Tile::kWarpsN * Tile::kWarpRows;
+  const u32 warp_col = warp_index() % Tile::kWarpsN * Tile::kWarpCols;
+  const Place place = L::Grid::place(unit);
+  f32 sums[Tile::MI][Tile::NI][4] = {};
+  multiply_chunks<L, Shape, Unit, Tile, Prologue>(args, weight, place, tile, warp_row, warp_col, sums);
+  barrier();  // the result takes the place of the operands
+  drain_tile<L, Shape, Unit, Tile, Epilogue>(args, place, unit, tile, warp_row, sums);
 }

@@ -23,6 +23,15 @@ struct Window {
   // position of the input of result (sample, row, pixel) under the filter's first
   // tap; a tap lies shift() positions further.
   WRNC_DEVICE i32 position(i32 n, i32 y, i32 x) { return (n * kTileRows + y * Advance) * kPitch + x; }
+
+  // position_of is that of result m of a unit; of the first past the last one, which
+  // fill up a tile and whose products nobody reads.
+  template <class Unit>
+  WRNC_DEVICE i32 position_of(i32 m) {
+    if (m >= Unit::kVolume) m = 0;
+    return position(m / (Unit::kRows * Unit::kPixels), m / Unit::kPixels % Unit::kRows, m % Unit::kPixels);
+  }
+
   WRNC_DEVICE i32 shift(i32 y, i32 x) { return y * kPitch + x % Advance * kLane + x / Advance; }
 
   // pixel is the index in the picture of a position of the tile whose first one is
@@ -40,7 +49,8 @@ struct Window {
   // threads that fill a position for different channels need not each compute it.
   template <u32 Positions, u32 Threads>
   WRNC_DEVICE void locate(i32* pixels, i32 n, i32 y, i32 x, i32 samples) {
-    for (u32 position = thread_index(); position < Positions; position += Threads) pixels[position] = pixel(i32(position), n, y, x, samples);
+    for (u32 position = thread_index(); position < Positions; position += Threads)
+      pixels[position] = pixel(i32(position), n, y, x, samples);
   }
 
   WRNC_DEVICE At at(i32 pixel) { return At{pixel / (Rows * Cols), pixel / Cols % Rows, pixel % Cols, pixel}; }
