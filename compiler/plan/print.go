@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"wrnc/compiler/ir"
 )
 
 // String prints the plan, one fact a line; [Parse] reads the text back. Buffers
@@ -34,6 +36,13 @@ func (p *Plan) String() string {
 		w.launch(i, l)
 	}
 	w.line("return%s", refList('b', p.Returns))
+	return w.b.String()
+}
+
+// KernelText prints one kernel as [Plan.String] does.
+func (p *Plan) KernelText(i int) string {
+	w := &printer{p: p}
+	w.kernel(i, p.Kernels[i])
 	return w.b.String()
 }
 
@@ -75,6 +84,9 @@ func (w *printer) kernel(i int, k *Kernel) {
 	}
 	if k.Pixels != (Grid{}) {
 		w.line("  pixels %s", k.Pixels.text())
+	}
+	if k.Augment != (ir.Attrs{}) {
+		w.line("  augment%s", formatAttrs(ir.Augment.String(), k.Augment))
 	}
 	if k.Block != (Block{}) {
 		w.line("  block %s", k.Block.text())

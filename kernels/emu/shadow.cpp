@@ -23,6 +23,7 @@ struct Past {
   i32 ordered_before;  // what it did before this interval is ordered before the running block
 };
 static std::vector<Past> pasts;
+static bool any_ordered;
 
 // What blocks published through a counter: which (an index of pasts), and up to
 // which interval.
@@ -43,31 +44,38 @@ static void renumber_if_scarce() {
   pasts.clear();
   published.clear();
   interval = 0;
-  clock_.launch = (1 << kIntervalShift) - 1;
+  now.launch = (1 << kIntervalShift) - 1;
+}
+
+static void next_interval() {
+  const Cell first = ++interval << kIntervalShift;
+  now.interval = first - 1;
+  now.several = first | kManyThreads;
+  set_self(running_thread());
 }
 
 void start_launch() {
   renumber_if_scarce();
   pasts.clear();
   published.clear();
-  start_interval();
-  clock_.launch = clock_.interval;
+  next_interval();
+  now.launch = now.interval;
 }
 
 void start_block() {
   renumber_if_scarce();
-  start_interval();
-  for (Past& p : pasts) p.ordered_before = 0;
+  next_interval();
+  if (any_ordered)
+    for (Past& p : pasts) p.ordered_before = 0;
+  any_ordered = false;
   pasts.push_back({running_block(), interval, 0});
-  clock_.block = clock_.layout = clock_.interval;
+  now.block = now.layout = now.interval;
 }
 
 void start_interval() {
-  if (++interval == kIntervals) abort_launch("too-long", nullptr, "a block with more than %d barriers", kIntervalsOfBlock);
-  const Cell first = interval << kIntervalShift;
-  clock_.interval = first - 1;
-  clock_.several = first | kManyThreads;
-  set_self(running_thread());
+  if (interval - pasts.back().first == kIntervalsOfBlock)
+    abort_launch("too-long", nullptr, "a block with more than %d barriers", kIntervalsOfBlock);
+  next_interval();
 }
 
 static Past& past_of(Cell c) {
@@ -83,11 +91,13 @@ static Past& past_of(Cell c) {
   return pasts[i];
 }
 
-bool ordered_block(Cell c) { return (c >> kIntervalShift) < past_of(c).ordered_before; }
+// ordered_block tells whether last_block ordered what another block did in a cell.
+static bool ordered_block(Cell c) { return (c >> kIntervalShift) < past_of(c).ordered_before; }
 
 void publish(const u32* counter) { published[counter].push_back({pasts.size() - 1, interval + 1}); }
 
 void acquire(const u32* counter) {
+  any_ordered = true;
   for (const Published& p : published[counter])
     if (pasts[p.past].ordered_before < p.before) pasts[p.past].ordered_before = p.before;
   published.erase(counter);
@@ -101,20 +111,29 @@ static const char* verb(bool write) { return write ? "write" : "read"; }
 static std::string who(Cell c) {
   const Cell thread = c & kThreadBits;
   std::string name = thread == (kManyThreads & kThreadBits) ? "several threads" : "thread " + std::to_string(thread >> 2);
-  if (c <= clock_.block) name = "block " + std::to_string(past_of(c).block) + " " + name;
+  if (c <= now.block) name = "block " + std::to_string(past_of(c).block) + " " + name;
   return name;
 }
 
 // race tells whether the accesses of a cell and of this thread are unordered.
 static bool race(Cell c, Cell bytes) {
   if (!(c & bytes)) return false;
-  if (c > clock_.interval) return ((c ^ clock_.self) & kThreadBits) != 0;
-  return c > clock_.launch && c <= clock_.block && !ordered_block(c);
+  if (c > now.interval) return ((c ^ now.self) & kThreadBits) != 0;
+  return c > now.launch && c <= now.block && !ordered_block(c);
 }
 
-static void report_race(Cell c, bool was_write, bool write, u32 bytes, const std::string& where, const void* pc) {
-  violate("race", pc, "%s of %u bytes at %s: %s %s it, and %s", verb(write), bytes, where.c_str(), who(c).c_str(),
-          was_write ? "wrote" : "read", c <= clock_.block ? "nothing orders the blocks" : "no barrier lies between");
+using Describe = std::string(uptr);
+
+static void report_race(Cell c, bool was_write, uptr a, u32 bytes, bool write, Describe where, const void* pc) {
+  if (known("race", pc)) return;
+  violate("race", pc, "%s of %u bytes at %s: %s %s it, and %s", verb(write), bytes, where(a).c_str(), who(c).c_str(),
+          was_write ? "wrote" : "read", c <= now.block ? "nothing orders the blocks" : "no barrier lies between");
+}
+
+// report_access reports what the state of a cell forbids.
+static void report_access(const char* check, uptr a, u32 bytes, bool write, Describe where, const char* why, const void* pc) {
+  if (known(check, pc)) return;
+  violate(check, pc, "%s of %u bytes at %s%s", verb(write), bytes, where(a).c_str(), why);
 }
 
 static bool judge_global_cells(uptr a, u32 bytes, Cell parts, bool write, const void* pc) {
@@ -122,17 +141,17 @@ static bool judge_global_cells(uptr a, u32 bytes, Cell parts, bool write, const 
   for (u64 i = first; i <= last; i++) {
     const Cell w = global_space.writes[i], r = global_space.reads[i];
     if (w == kOutside) {
-      violate("global-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_global(global_space.base + 2 * i).c_str());
+      report_access("global-oob", global_space.base + 2 * i, bytes, write, describe_global, "", pc);
       return false;
     }
     if (w == kUnwritten) {
       if (write) continue;
-      violate("global-uninit", pc, "read of %u bytes that nobody wrote, at %s", bytes, describe_global(a).c_str());
+      report_access("global-uninit", a, bytes, write, describe_global, ", which nobody has written", pc);
       return true;
     }
     const bool by_write = race(w, parts);
     if (by_write || (write && race(r, parts))) {
-      report_race(by_write ? w : r, by_write, write, bytes, describe_global(a), pc);
+      report_race(by_write ? w : r, by_write, a, bytes, write, describe_global, pc);
       return true;
     }
   }
@@ -148,21 +167,20 @@ static bool judge_shared_cells(uptr a, u32 bytes, Cell parts, bool write, const 
   for (u64 i = first; i <= last; i++) {
     const Cell w = shared_space.writes[i], r = shared_space.reads[i];
     if (w == kOutside) {
-      violate("shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(shared_space.base + 2 * i).c_str());
+      report_access("shared-oob", shared_space.base + 2 * i, bytes, write, describe_shared, "", pc);
       return false;
     }
     if (w == kInFlight) {
-      violate("async-pending", pc, "%s of %u bytes at %s, which an asynchronous copy has not been waited for to write",
-              verb(write), bytes, describe_shared(a).c_str());
+      report_access("async-pending", a, bytes, write, describe_shared, ", which a copy in flight writes", pc);
       return false;
     }
-    if (!write && w <= clock_.layout) {
-      violate("shared-uninit", pc, "read of %u bytes that nobody wrote, at %s", bytes, describe_shared(a).c_str());
+    if (!write && w <= now.layout) {
+      report_access("shared-uninit", a, bytes, write, describe_shared, ", which this block has not written", pc);
       return true;
     }
-    const bool by_write = w > clock_.layout && race(w, parts);
-    if (by_write || (write && r > clock_.layout && race(r, parts))) {
-      report_race(by_write ? w : r, by_write, write, bytes, describe_shared(a), pc);
+    const bool by_write = w > now.layout && race(w, parts);
+    if (by_write || (write && r > now.layout && race(r, parts))) {
+      report_race(by_write ? w : r, by_write, a, bytes, write, describe_shared, pc);
       return true;
     }
   }
@@ -173,11 +191,13 @@ bool judge_shared(uptr a, u32 bytes, bool write, const void* pc) {
   return judge_shared_cells(a, bytes, kByteBits, write, pc);
 }
 
-void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
-  if (private_memory(a)) return;
+bool judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
+  if (private_memory(a)) return true;
   if (shared_space.holds(a)) {
-    violate("shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(a).c_str());
-    return;
+    // On a GPU the new Smem is the same bytes. If it began since the last barrier, the
+    // fault is that it did not wait for this thread.
+    report_access(smem_began_now() ? "race" : "shared-oob", a, bytes, write, describe_shared, "", pc);
+    return false;
   }
   // Going on would end the process.
   abort_launch("global-oob", pc, "%s of %u bytes at 0x%llx, which is no memory of the kernel", verb(write), bytes, a);
@@ -189,25 +209,27 @@ void check_readonly(uptr a, u32 bytes, const void* pc) {
     return;
   }
   for (u64 i = global_space.cell(a); i <= global_space.cell(a + bytes - 1); i++)
-    if (global_space.writes[i] > clock_.launch) {
-      violate("readonly", pc, "load_readonly of %u bytes at %s, which this launch has written", bytes, describe_global(a).c_str());
-      return;
-    }
+    if (global_space.writes[i] > now.launch)
+      return report_access("readonly", a, bytes, false, describe_global, ", which this launch has written", pc);
 }
 
 void misaligned(uptr a, u32 bytes, bool write, const void* pc) {
+  if (!global_space.holds(a) && !shared_space.holds(a)) return;
   const std::string where = global_space.holds(a) ? describe_global(a) : describe_shared(a);
-  if (global_space.holds(a) || shared_space.holds(a))
-    violate("misaligned", pc, "%s of %u bytes at %s: the address is 0x%llx", verb(write), bytes, where.c_str(), a);
+  // This machine's wide accesses need the same alignment: going on could end the process.
+  abort_launch("misaligned", pc, "%s of %u bytes at %s: the address is 0x%llx", verb(write), bytes, where.c_str(), a);
 }
 
 // access_byte checks one byte. Its cell keeps one thread, so of two neighbouring
 // bytes that two threads write, the other half's thread is forgotten; that misses a
 // race at worst, and reports none that is not there.
 static void access_byte(uptr a, bool write, const void* pc) {
-  const Cell part = a % 2 ? 2 : 1, self = (clock_.self & ~kByteBits) | part;
+  const Cell part = a % 2 ? 2 : 1, self = (now.self & ~kByteBits) | part;
   const bool global = global_space.holds(a);
-  if (!global && a - window_base >= kWindow) return judge_elsewhere(a, 1, write, pc);
+  if (!global && a - window_base >= kWindow) {
+    judge_elsewhere(a, 1, write, pc);
+    return;
+  }
   if (!(global ? judge_global_cells : judge_shared_cells)(a, 1, part, write, pc)) return;
   Space& space = global ? global_space : shared_space;
   Cell& c = (write ? space.writes : space.reads)[space.cell(a)];

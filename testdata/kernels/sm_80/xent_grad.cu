@@ -11,6 +11,8 @@ struct Args {
   i32 n;
 };
 
-WRNC_KERNEL(xent_grad_10_220b576a, 256, 1)(const Args args) {
-  xent_grad<10, 256>(args.a0, args.a1, args.a2, args.n);
+using Shape = LossShape<10, 4, 256>;  // classes, threads that share a sample, threads
+
+WRNC_KERNEL(xent_grad_10_b0a3cdc7, 256, 1)(const Args args) {
+  xent_grad<Shape>(args.a0, args.a1, args.a2, args.n);
 }
