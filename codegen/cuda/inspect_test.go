@@ -123,7 +123,7 @@ func expected(p *plan.Plan, k *plan.Kernel) []string {
 		}
 	}
 	if k.Flat() {
-		list = append(list, "LDG.128|LDG.64")
+		list = append(list, "LDG.128")
 	}
 	return list
 }
