@@ -45,6 +45,14 @@ func (w *writer) step(s *dsl.Step, args []*ir.Value) *ir.Value {
 		return w.at(s).Op1(ir.AvgPool, ir.Attrs{}, x)
 	case dsl.KindLinear:
 		return w.linear(s, x)
+	case dsl.KindSigmoid:
+		return w.at(s).Op1(ir.Sigmoid, ir.Attrs{}, x)
+	case dsl.KindNegate:
+		return w.at(s).Op1(ir.Scale, ir.Attrs{Alpha: -1}, x)
+	case dsl.KindMul:
+		return w.at(s).Op1(ir.Mul, ir.Attrs{}, x, args[1])
+	case dsl.KindPadding:
+		return w.padding(s, x)
 	case dsl.KindAdd:
 		return w.at(s).Op1(ir.Add, ir.Attrs{}, x, args[1])
 	}

@@ -78,6 +78,13 @@ func (w *writer) conv(s *dsl.Step, x *ir.Value) *ir.Value {
 	return w.at(s).Op1(ir.AddChannel, ir.Attrs{}, y, bias)
 }
 
+// padding writes a picture's every stride-th pixel with channels of zeros behind
+// its own, as a 1x1 convolution by a weight that is not learned.
+func (w *writer) padding(s *dsl.Step, x *ir.Value) *ir.Value {
+	weight := w.state(s, "w", ir.Running, ir.Init{Kind: ir.Identity, A: 1}, s.Channels, 1, 1, x.Type.Channels())
+	return w.at(s).Op1(ir.Conv2D, ir.Attrs{Stride: s.Stride}, x, weight)
+}
+
 // kaiming is a normal distribution of variance 2/fan-in.
 func kaiming(fanIn int) ir.Init { return ir.Init{Kind: ir.Normal, A: math.Sqrt(2 / float64(fanIn))} }
 
