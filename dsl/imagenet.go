@@ -99,7 +99,8 @@ func (c *checker) family(model, data *Statement) {
 		name = imageNet
 	}
 	if name == imageNet {
-		c.net.Family, c.net.Input, c.net.Stride, c.net.Gamma = ImageNet, [3]int{224, 224, 3}, StrideFirst3x3, GammaOne
+		c.net.Family, c.net.Stride, c.net.Gamma = ImageNet, StrideFirst3x3, GammaOne
+		c.net.Input = [3]int{224, 224, 3}
 	}
 }
 
