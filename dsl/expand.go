@@ -78,28 +78,39 @@ func (n *Network) layerText() string {
 	if n.Gamma != GammaUniform {
 		fmt.Fprintf(&b, "gamma %s\n", n.Gamma)
 	}
-	b.WriteString("layers {\n")
-	before := "" // what separates a layer from the one before it
-	for _, l := range n.Layers() {
-		if l.Kind == KindGroup {
-			before = strings.Replace(before, ";", "\n", 1)
-			fmt.Fprintf(&b, "%s%s\n", before, l.Group.text())
-			before = ""
-			continue
-		}
-		b.WriteString(before + l.text(0))
-		before = "; "
-	}
-	b.WriteString("\n}\n}")
+	fmt.Fprintf(&b, "layers {\n%s\n}\n}", n.sequenceOf(false))
 	return b.String()
 }
 
-func (g *Group) text() string {
+// sequenceOf writes the network's layers, each group a line of its own; full says
+// to write what the defaults say, too.
+func (n *Network) sequenceOf(full bool) string {
+	var b strings.Builder
+	line := true // whether the next layer begins one
+	for _, l := range n.Layers() {
+		if !line && l.Kind != KindGroup {
+			b.WriteString("; ")
+		} else if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		if line = l.Kind == KindGroup; line {
+			b.WriteString(l.Group.text(full))
+		} else {
+			b.WriteString(l.text(0, full))
+		}
+		if n.Family == Layered { // where the author's own lines are not known
+			line = true
+		}
+	}
+	return b.String()
+}
+
+func (g *Group) text(full bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "group %d width %d stride %d {", g.Blocks, g.Width, g.Stride)
 	part := func(word string, layers []Layer) {
 		if len(layers) > 0 {
-			fmt.Fprintf(&b, " %s { %s }", word, sequenceText(layers))
+			fmt.Fprintf(&b, " %s { %s }", word, sequenceText(layers, full))
 		}
 	}
 	part("shared", g.Shared)
@@ -107,7 +118,7 @@ func (g *Group) text() string {
 	part("gate", g.Gate)
 	fmt.Fprintf(&b, " shortcut %s", g.Shortcut)
 	if len(g.Projection) > 0 {
-		fmt.Fprintf(&b, " { %s }", sequenceText(g.Projection))
+		fmt.Fprintf(&b, " { %s }", sequenceText(g.Projection, full))
 	} else if len(g.After) > 0 {
 		b.WriteByte(';')
 	}
@@ -118,11 +129,11 @@ func (g *Group) text() string {
 
 // sequenceText writes the layers of a part of a block, a convolution and what
 // goes with it a line where one line is too short.
-func sequenceText(layers []Layer) string {
+func sequenceText(layers []Layer, full bool) string {
 	first := slices.IndexFunc(layers, func(l Layer) bool { return l.Kind == KindConv })
 	var words []string
 	for i, l := range layers {
-		words = append(words, l.text(first-i))
+		words = append(words, l.text(first-i, full))
 	}
 	if text := strings.Join(words, "; "); len(text) <= maxSequence {
 		return text
@@ -147,8 +158,8 @@ func sequenceText(layers []Layer) string {
 const maxSequence = 80
 
 // text writes a layer; first is 0 for a block's first convolution, which takes the
-// group's stride unasked.
-func (l *Layer) text(first int) string {
+// group's stride unasked, and full writes what the defaults say, too.
+func (l *Layer) text(first int, full bool) string {
 	words := []string{l.Kind.String()}
 	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
 	switch l.Kind {
@@ -166,24 +177,24 @@ func (l *Layer) text(first int) string {
 		add("%d", l.Channels)
 	}
 	if l.Kind == KindConv || l.Kind == KindMaxPool {
-		words = append(words, l.windowWords(first == 0)...)
+		words = append(words, l.windowWords(first == 0, full)...)
 	}
 	return strings.Join(words, " ")
 }
 
 // windowWords are the words behind the size and channels of a convolution or a max
 // pool: what differs from its defaults.
-func (l *Layer) windowWords(first bool) []string {
+func (l *Layer) windowWords(first, full bool) []string {
 	var words []string
 	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
 	conv := l.Kind == KindConv
 	switch {
-	case l.GroupStride && !(first && conv):
+	case l.GroupStride && (full || !(first && conv)):
 		add("stride group")
-	case !l.GroupStride && !(l.Stride == 1 && conv):
+	case !l.GroupStride && (full || !(l.Stride == 1 && conv)):
 		add("stride %d", l.Stride)
 	}
-	if l.Pad != (l.Kernel-1)/2 && conv || l.Pad != 0 && !conv {
+	if full || l.Pad != (l.Kernel-1)/2 && conv || l.Pad != 0 && !conv {
 		add("pad %d", l.Pad)
 	}
 	if l.Bias {

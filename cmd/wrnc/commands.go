@@ -21,6 +21,7 @@ type commands struct {
 	Build   buildCommand   `cmd:"" help:"Compile a network and write down every stage."`
 	Run     runCommand     `cmd:"" help:"Train a network."`
 	Summary summaryCommand `cmd:"" help:"Say what a network is made of, before anything runs."`
+	Show    showCommand    `cmd:"" help:"Print a network with every default filled in, and where each comes from."`
 	Expand  expandCommand  `cmd:"" help:"Print a network as layers."`
 	Fmt     fmtCommand     `cmd:"" help:"Print or rewrite network files in their canonical layout."`
 	Version versionCommand `cmd:"" help:"Say which wrnc this is."`

@@ -15,6 +15,55 @@ import (
 // The short form is sugar: a network and its layers yield the same IR text, to
 // the names of layers, and the same training.
 func TestExpandedIsTheSame(t *testing.T) {
+	for name, text := range variedTexts(t) {
+		net, err := dsl.Load("short.wrn", []byte(text))
+		require.NoError(t, err, name)
+		checkExpansion(t, net)
+	}
+}
+
+// What `show` prints, every default written down, is the same network too.
+func TestShownIsTheSame(t *testing.T) {
+	for name, text := range variedTexts(t) {
+		net, err := dsl.Load("short.wrn", []byte(text))
+		require.NoError(t, err, name)
+		checkShown(t, net)
+	}
+	checkShown(t, named(t, "WRN-50-2-bottleneck"))
+	for _, text := range []string{
+		"model WRN-10-1; train paper { epochs 1 }", "model WRN-10-1; train paper { drops [] }", "model WRN-10-1-B(3); dropout 0.3",
+		"model WRN-16-2; data svhn; train paper { epochs 7 }", "model WRN-16-2; dropout 0; train torch { nesterov on; lr 1e-3 }",
+		"model g { input 32x32x3; layers { conv 2x2 3 stride 3 pad 1 bias 0.25; maxpool 2x2; avgpool global; linear classes } }; data digits",
+	} {
+		net, err := dsl.Load("short.wrn", []byte(text))
+		require.NoError(t, err, text)
+		checkShown(t, net)
+	}
+}
+
+func checkShown(t *testing.T, net *dsl.Network) {
+	t.Helper()
+	text, err := net.Show()
+	require.NoError(t, err, net.Name)
+	shown, err := dsl.Load("shown.wrn", []byte(text))
+	require.NoError(t, err, text)
+	require.Equal(t, build(t, net, 2).String(), build(t, shown, 2).String(), text)
+	require.Equal(t, net.Data, shown.Data, text)
+	if strings.Contains(text, "\n# drops") || strings.Contains(text, "\n  # drops") { // that no text can say
+		shown.Train.Drops = net.Train.Drops
+	}
+	require.Equal(t, net.Train, shown.Train, text)
+	for _, s := range shown.Settings() {
+		if s.Key != "" && s.Key != "drops" {
+			require.Equal(t, "file", s.From, "%s of %s", s.Key, text)
+		}
+	}
+}
+
+// variedTexts are networks that together have all that a text can say of one, by
+// name.
+func variedTexts(t *testing.T) map[string]string {
+	t.Helper()
 	texts := map[string]string{}
 	files, err := filepath.Glob("../../testdata/nets/*.wrn")
 	require.NoError(t, err)
@@ -50,11 +99,7 @@ func TestExpandedIsTheSame(t *testing.T) {
 		texts[name] = "model " + name + "; data imagenet"
 	}
 	require.Greater(t, len(texts), 70)
-	for name, text := range texts {
-		net, err := dsl.Load("short.wrn", []byte(text))
-		require.NoError(t, err, name)
-		checkExpansion(t, net)
-	}
+	return texts
 }
 
 func TestBareNameExpands(t *testing.T) {
