@@ -135,6 +135,11 @@ func (c *checker) depth(l literal, rule countRule, byHand int) {
 		}
 	}
 	c.net.Convs = convolutions(c.net.Blocks, l.kernels, l.width)
+	if c.net.Convs > maxConvs {
+		c.errorAt(l.blockAt, "%s with N=%d blocks a group has %d convolutions; at most %d are built", blockName(l.kernels), c.net.Blocks, c.net.Convs, maxConvs).Suggestion =
+			fmt.Sprintf("nearest: blocks %d", (maxConvs-4)/(3*len(l.kernels)))
+		return
+	}
 	if len(l.kernels) == 2 && c.net.Blocks == named {
 		return // the paper's own case: there is one reading only
 	}

@@ -282,7 +282,7 @@ func (w *printer) item(it *item, indent string, depth int) {
 	case it.words == "":
 		w.add(indent+it.comment, "")
 		return
-	case ok && (it.block == nil || len(it.block) == 0 || fits(indent+text)):
+	case ok && (len(it.block) == 0 || fits(indent+text)):
 		w.add(indent+text, it.comment)
 		return
 	}

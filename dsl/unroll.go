@@ -28,9 +28,6 @@ type Step struct {
 // Images stands in Step.From for the network's input.
 const Images = -1
 
-// maxUnrolled bounds the steps of a network: past the deepest that a name gives.
-const maxUnrolled = 1 << 15
-
 // Unroll writes a network's groups and blocks out, operands before their readers.
 // The last step yields the logits, 1x1 pictures of Classes channels. The error is
 // a diag.List of one mistake, at the layer that does not fit what comes before it.
@@ -64,6 +61,9 @@ type scope struct {
 type unroller struct {
 	net   *Network
 	steps []Step
+	runs  []int // of each step: how many elementwise steps in a row end here
+	convs int
+	norms int
 	taken map[string]bool
 	units int
 	err   *diag.Diagnostic // the first mistake; nothing is added after it
@@ -259,65 +259,3 @@ func (s *scope) number() string {
 	}
 	return fmt.Sprint(s.convs - 1)
 }
-
-// add adds a step and returns its index, or what it reads where it does not fit.
-func (u *unroller) add(l Layer, s *scope, name string, from ...int) int {
-	in := u.shape(from[0])
-	out, ok := u.result(&l, in)
-	if !ok {
-		return from[0]
-	}
-	if len(u.steps) == maxUnrolled {
-		u.fail(&l, "the network has more than %d layers, its blocks written out", maxUnrolled)
-		return from[0]
-	}
-	unique := name
-	for i := 2; u.taken[unique]; i++ {
-		unique = fmt.Sprintf("%s_%d", name, i)
-	}
-	u.taken[unique] = true
-	u.steps = append(u.steps, Step{Layer: l, Name: unique, From: from, Unit: s.unit, In: in, Out: out})
-	return len(u.steps) - 1
-}
-
-// result returns the shape of a layer's result, or false, noted.
-func (u *unroller) result(l *Layer, in [3]int) ([3]int, bool) {
-	h, w, c := in[0], in[1], in[2]
-	switch l.Kind {
-	case KindConv, KindMaxPool:
-		if h+2*l.Pad < l.Kernel || w+2*l.Pad < l.Kernel {
-			d := u.fail(l, "%s %dx%d with pad %d is larger than its picture, which is %dx%d here", l.Kind, l.Kernel, l.Kernel, l.Pad, h, w)
-			d.Suggestion = fmt.Sprintf("take pad %d or more, or stride less before it", (l.Kernel-min(h, w)+1)/2)
-			return in, false
-		}
-		if l.Kind == KindConv {
-			c = l.Channels
-		}
-		return [3]int{convOut(h, l), convOut(w, l), c}, true
-	case KindPadding:
-		return [3]int{(h-1)/l.Stride + 1, (w-1)/l.Stride + 1, l.Channels}, true
-	case KindAvgPool:
-		return [3]int{1, 1, c}, true
-	case KindLinear:
-		if h != w || h > maxKernel {
-			u.fail(l, "linear reads %s here, which is no square of at most %dx%d", shapeText(in), maxKernel, maxKernel).Suggestion =
-				"write avgpool global before it"
-			return in, false
-		}
-		l.Kernel = h
-		return [3]int{1, 1, l.Channels}, true
-	}
-	return in, true
-}
-
-func convOut(n int, l *Layer) int { return (n+2*l.Pad-l.Kernel)/l.Stride + 1 }
-
-// end checks that the last layer yields logits.
-func (u *unroller) end(layers []Layer, last int) {
-	if want := [3]int{1, 1, u.net.Classes}; u.shape(last) != want {
-		u.fail(&layers[len(layers)-1], "the last layer yields %s; a network for %d classes ends in %s", shapeText(u.shape(last)), u.net.Classes, shapeText(want)).Suggestion =
-			"end with avgpool global; linear classes"
-	}
-}
-
-func shapeText(s [3]int) string { return fmt.Sprintf("%dx%dx%d", s[0], s[1], s[2]) }
