@@ -170,7 +170,11 @@ func (c *checker) layersIn(s *Statement, groups bool) []Layer {
 
 func (c *checker) layersOf(s *Statement, b *Block, groups bool) []Layer {
 	if b == nil || len(b.Statements) == 0 {
-		c.errorAt(s.at(), "%s lacks its layers", s.Key).Suggestion = "write " + s.Key + " { conv 3x3 16; bn; relu }"
+		example := s.Key + " { conv 3x3 16; bn; relu }"
+		if s.Key == "shortcut" {
+			example = "shortcut auto { bn }"
+		}
+		c.errorAt(s.at(), "%s lacks its layers", s.Key).Suggestion = "write " + example
 		return nil
 	}
 	var layers []Layer
