@@ -79,7 +79,7 @@ func (c *checker) parts(s *Statement, g *Group) {
 
 // shortcut reads `shortcut auto | none | pad`, and what follows a projection.
 func (c *checker) shortcut(s *Statement, g *Group) {
-	v := c.one1(s)
+	v := c.oneWithBlock(s)
 	if v == nil {
 		return
 	}

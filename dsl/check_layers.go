@@ -35,7 +35,7 @@ func (c *checker) layerForm(s *Statement, block map[string]*Statement) {
 			c.errorAt(b.at(), "%s belongs to a name, and here the layers say it", word).Suggestion = "leave it out"
 		}
 	}
-	if v := c.one1(s); v != nil {
+	if v := c.oneWithBlock(s); v != nil {
 		c.net.Name = c.layeredName(v)
 		here := c.pos(v.at())
 		c.net.Pos = here
@@ -61,8 +61,8 @@ func (c *checker) layerForm(s *Statement, block map[string]*Statement) {
 	c.classesOf(block["classes"])
 }
 
-// one1 is one for a statement that has a block.
-func (c *checker) one1(s *Statement) *Value {
+// oneWithBlock is one for a statement that may have a block.
+func (c *checker) oneWithBlock(s *Statement) *Value {
 	if v := c.values(s, 1, 1, true); v != nil {
 		return v[0]
 	}

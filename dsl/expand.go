@@ -8,7 +8,8 @@ import (
 )
 
 // Expand returns the network's file with its model in the layer form, and all
-// else as it is: the text that Format writes. A name's dropout has become layers.
+// else as it is: the text that Format writes. A name's dropout has become layers;
+// comments in its block go with the settings that they speak of.
 // What it loads to yields the same IR as the network itself.
 //
 //	model WRN-16-8        model WRN-16-8 {
