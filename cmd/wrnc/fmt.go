@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"wrnc/dsl"
@@ -79,14 +81,27 @@ func (c *fmtCommand) file(s *session, path string) (differs bool, err error) {
 	return differs, err
 }
 
-// rewrite replaces a file's text, behind a link where path is one.
+// rewrite replaces a file's text, behind a link where path is one. The file keeps
+// its permissions, and one that may not be written stays as it is.
 func rewrite(path, text string) error {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
 	}
-	return checkpoint.Replace(target, func(w io.Writer) error {
+	f, err := os.OpenFile(target, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, plain(err))
+	}
+	info, err := f.Stat()
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	err = checkpoint.Replace(target, func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return os.Chmod(target, info.Mode().Perm())
 }
