@@ -122,6 +122,44 @@ WRNC_DEVICE Floats<V> add(Floats<V> a, Floats<V> b) {
 }
 
 template <u32 V>
+WRNC_DEVICE Floats<V> mul(Floats<V> a, Floats<V> b) {
+  return map_floats<V>([&](u32 i) { return a.v[i] * b.v[i]; });
+}
+
+template <u32 V>
+WRNC_DEVICE Floats<V> scale(f32 alpha, Floats<V> x) {
+  return map_floats<V>([&](u32 i) { return alpha * x.v[i]; });
+}
+
+// sigmoid_of follows kernels/f32/sigmoid.go step by step; the reasons stand there.
+WRNC_DEVICE f32 sigmoid_of(f32 x) {
+  const f32 whole = 12582912.0f;
+  const f32 z = x > 87.0f ? -87.0f : x < -87.0f ? 87.0f : -x;
+  const f32 t = fma(z, 1.44269504f, whole);
+  const f32 n = t - whole;
+  const f32 r = fma(n, 2.12194440e-4f, fma(n, -0.693359375f, z));
+  f32 p = fma(1.9875691500e-4f, r, 1.3981999507e-3f);
+  p = fma(p, r, 8.3334519073e-3f);
+  p = fma(p, r, 4.1665795894e-2f);
+  p = fma(p, r, 1.6666665459e-1f);
+  p = fma(p, r, 5.0000001201e-1f);
+  p = fma(p, r * r, r);
+  const f32 e = (p + 1.0f) * from_bits((bits_of(t) << 23) + 0x3f800000);
+  return div_(1.0f, 1.0f + e);
+}
+
+template <u32 V>
+WRNC_DEVICE Floats<V> sigmoid(Floats<V> x) {
+  return map_floats<V>([&](u32 i) { return sigmoid_of(x.v[i]); });
+}
+
+// sigmoid_grad reads the sigmoid's result.
+template <u32 V>
+WRNC_DEVICE Floats<V> sigmoid_grad(Floats<V> g, Floats<V> y) {
+  return map_floats<V>([&](u32 i) { return g.v[i] * (y.v[i] * (1.0f - y.v[i])); });
+}
+
+template <u32 V>
 WRNC_DEVICE Floats<V> add_channel(Floats<V> x, Floats<V> b) {
   return add(x, b);
 }

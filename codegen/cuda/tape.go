@@ -183,7 +183,7 @@ func (f *functor) expression(op plan.RowOp, src []string) (string, error) {
 	switch op.Op {
 	case "copy":
 		return src[0], nil
-	case "relu", "relu_grad", "add":
+	case "relu", "relu_grad", "add", "mul", "sigmoid", "sigmoid_grad":
 		return call(op.Op, src...), nil
 	case "descend":
 		return call(op.Op, src...), nil
@@ -193,6 +193,8 @@ func (f *functor) expression(op plan.RowOp, src []string) (string, error) {
 		return call("affine2", src[0], src[1], src[2]+"[0]", src[2]+"[1]", src[2]+"[2]"), nil
 	case "add_channel":
 		return call("add_channel", src[0], src[1]+"[0]"), nil
+	case "scale":
+		return call("scale", float(op.Attrs.Alpha), src[0]), nil
 	case "axpy":
 		return call("axpy", float(op.Attrs.Alpha), src[0], src[1]), nil
 	case "convert":
