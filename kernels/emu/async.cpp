@@ -15,59 +15,62 @@ bool copies_in_flight() { return in_flight > 0; }
 
 void start_block_copies() { in_flight = 0; }
 
-static void move(const AsyncCopy& c) {
+template <u32 bytes>
+static inline void move(const AsyncCopy& c) {
   if (c.from)
-    memcpy(c.to, c.from, c.bytes);
+    memcpy(c.to, c.from, bytes);
   else
-    memset(c.to, 0, c.bytes);
+    memset(c.to, 0, bytes);
 }
 
 static Cell* cells_of(const AsyncCopy& c) { return shared_space.writes + shared_space.cell(reinterpret_cast<uptr>(c.to)); }
 
-// The checks of an access of one of the three sizes.
-template <bool kWrite>
-static void access_sized(uptr a, u32 bytes, const void* pc) {
-  if (a % bytes) misaligned(a, bytes, kWrite, pc);
-  switch (bytes) {
-    case 4: return access<4, kWrite>(a, pc);
-    case 8: return access<8, kWrite>(a, pc);
-    default: return access<16, kWrite>(a, pc);
-  }
-}
-
-static void start(void* shared, const void* global, u32 bytes, bool valid, const void* pc) {
+template <u32 bytes>
+static void start(void* shared, const void* global, bool valid, const void* pc) {
   report.counters.copies++;
   const uptr to = reinterpret_cast<uptr>(shared), from = reinterpret_cast<uptr>(global);
   if (to - window_base >= kWindow) {
-    violate("async-address", pc, "the destination 0x%llx of an asynchronous copy is not in shared memory", to);
+    violate("async-address", pc, "the destination 0x%llx of an asynchronous copy is not in the current Smem", to);
     return;
   }
   if (valid && !global_space.holds(from)) {
     violate("async-address", pc, "the source 0x%llx of an asynchronous copy is not in global memory", from);
     return;
   }
-  if (valid) access_sized<false>(from, bytes, pc);
-  access_sized<true>(to, bytes, pc);
-  // An access that was refused has not been recorded.
-  if (shared_space.writes[shared_space.cell(to)] != clock_.self) return;
+  if (to % bytes) misaligned(to, bytes, true, pc);
+  if (valid && from % bytes) misaligned(from, bytes, false, pc);
+  if (valid) access<bytes, false>(from, pc);
+  access<bytes, true>(to, pc);
 
-  AsyncCopy c = {static_cast<u8*>(shared), valid ? static_cast<const u8*>(global) : nullptr, bytes, running->copies.group, pc, {}};
-  if (valid) memcpy(c.at_start, global, bytes);
-  if (launch.early) move(c);
+  AsyncCopies& copies = running->copies;
+  const AsyncCopy c = {static_cast<u8*>(shared), valid ? static_cast<const u8*>(global) : nullptr, bytes, copies.group, pc};
+  // An access outside of all pieces, or into another copy's, was refused.
   Cell* cells = cells_of(c);
+  if (*cells != clock_.self) return;
   for (u32 i = 0; i < bytes / 2; i++) cells[i] = kInFlight;
-  running->copies.flying.push_back(c);
+  copies.flying.push_back(c);
+  if (valid) memcpy(copies.flying.back().at_start, global, bytes);
+  if (launch.early) move<bytes>(c);
   in_flight++;
 }
 
+template <u32 bytes>
 static void land(const AsyncCopy& c) {
-  if (c.from && memcmp(c.at_start, c.from, c.bytes))
+  if (c.from && memcmp(c.at_start, c.from, bytes))
     violate("async-source", c.pc, "the source of an asynchronous copy, %s, was written before the copy was waited for",
             describe_global(reinterpret_cast<uptr>(c.from)).c_str());
-  if (!launch.early) move(c);
+  if (!launch.early) move<bytes>(c);
   Cell* cells = cells_of(c);
-  for (u32 i = 0; i < c.bytes / 2; i++) cells[i] = clock_.self;
+  for (u32 i = 0; i < bytes / 2; i++) cells[i] = clock_.self;
   in_flight--;
+}
+
+static void land(const AsyncCopy& c) {
+  switch (c.bytes) {
+    case 4: return land<4>(c);
+    case 8: return land<8>(c);
+    case 16: return land<16>(c);
+  }
 }
 
 static void wait(u32 groups) {
@@ -92,7 +95,12 @@ void finish_copies() {
 using namespace emu;
 
 void emu_cp_async(void* shared, const void* global, u32 bytes, u32 valid) {
-  start(shared, global, bytes, valid != 0, __builtin_return_address(0));
+  const void* pc = __builtin_return_address(0);
+  switch (bytes) {
+    case 4: return start<4>(shared, global, valid, pc);
+    case 8: return start<8>(shared, global, valid, pc);
+    case 16: return start<16>(shared, global, valid, pc);
+  }
 }
 
 void emu_cp_async_commit() { running->copies.group++; }

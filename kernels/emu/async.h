@@ -19,7 +19,7 @@ struct AsyncCopy {
   u32 bytes;
   u32 group;
   const void* pc;
-  u8 at_start[16];  // what `from` held
+  u8 at_start[16] = {};  // what `from` held
 };
 
 // AsyncCopies is what a thread has started and not waited for, oldest first.

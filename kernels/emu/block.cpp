@@ -80,10 +80,10 @@ static void make_ready(const Thread& t) {
 
 // ---- Switching.
 
-static void switch_to(Thread* from, Thread* to) {
+static inline void switch_to(Thread* from, Thread* to) {
   report.counters.switches++;
   running = to;
-  clock_.self = clock_.interval | to->index << 2 | kByteBits;
+  set_self(to->index);
   void* unused;
   emu_switch_stack(from ? &from->sp : &unused, to->sp);
 }
@@ -111,7 +111,7 @@ static const char* name_of(Meeting m) {
 
 // next takes the thread that is to run now: of the same warp while one is ready, so
 // that what a warp uses stays in the first cache. Null if all wait.
-static Thread* next(u32 warp) {
+static inline Thread* next(u32 warp) {
   if (!warps[warp].ready) {
     if (!ready_warps) return nullptr;
     warp = warp_at[__builtin_ctz(ready_warps)];
@@ -290,7 +290,7 @@ static void run_block() {
   start_block_copies();
   Thread* first = next(warp_at[0]);
   running = first;
-  clock_.self = clock_.interval | first->index << 2 | kByteBits;
+  set_self(first->index);
   emu_switch_stack(&scheduler, first->sp);
 }
 

@@ -31,8 +31,8 @@ struct Warp {
   u32 line;
   // What the lanes bring to a meeting and take from it.
   alignas(32) emu_u32x4 a[kLanes];
-  emu_f32x4 d[kLanes];
-  emu_u32x2 b[kLanes];
+  alignas(32) emu_f32x4 d[kLanes];
+  alignas(32) emu_u32x2 b[kLanes];
   const u8* row[kLanes];
 };
 

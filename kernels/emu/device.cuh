@@ -128,6 +128,7 @@ WRNC_DEVICE Vec<T, N> load(const T* p) {
 // load_readonly is load from global memory that no thread of the kernel writes.
 template <class T, u32 N>
 WRNC_DEVICE Vec<T, N> load_readonly(const T* p) {
+  emu_load_readonly(p, sizeof(T) * N);
   return load<T, N>(p);
 }
 

@@ -29,28 +29,23 @@ emu_switch_stack:
 
 namespace emu {
 
-static u8* stacks;
-static u64 stacks_bytes;
-
 void reserve_stacks(u32 n) {
-  stacks_bytes = u64(n) * kStackBytes;
+  stacks_bytes = n * kStackBytes;
   void* p = mmap(nullptr, stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {
     perror("emu: cannot reserve stacks");
     exit(1);
   }
-  stacks = static_cast<u8*>(p);
+  stacks_base = reinterpret_cast<u64>(p);
   // A stack that grows into its neighbour's should end the process instead.
-  for (u32 i = 0; i < n; i++) mprotect(stacks + u64(i) * kStackBytes, 4096, PROT_NONE);
+  for (u32 i = 0; i < n; i++) mprotect(static_cast<u8*>(p) + i * kStackBytes, 4096, PROT_NONE);
 }
-
-bool on_a_stack(u64 address) { return address - reinterpret_cast<u64>(stacks) < stacks_bytes; }
 
 void* fresh_stack(u32 i, void (*entry)()) {
   // The stacks' tops are a power of two apart. Were all used from the very top, the
   // hot parts of all would fall into the same few sets of the first cache.
   const u64 colour = u64(i) * 320 % 16384 / 64 * 64;
-  void** sp = reinterpret_cast<void**>(stacks + u64(i + 1) * kStackBytes - 64 - colour);
+  void** sp = reinterpret_cast<void**>(stacks_base + (i + 1) * kStackBytes - 64 - colour);
   *--sp = nullptr;  // where entry would return to; it also aligns the stack for a function just called
   *--sp = reinterpret_cast<void*>(entry);
   for (int k = 0; k < 6; k++) *--sp = nullptr;

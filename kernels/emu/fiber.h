@@ -10,10 +10,11 @@ namespace emu {
 // which is all that a call leaves alive.
 extern "C" void emu_switch_stack(void** from, void* to);
 
-constexpr u32 kStackBytes = 256 << 10;
+constexpr u64 kStackBytes = 256 << 10;
 
+inline u64 stacks_base, stacks_bytes;
 void reserve_stacks(u32 stacks);
-bool on_a_stack(u64 address);
+inline bool on_a_stack(u64 address) { return address - stacks_base < stacks_bytes; }
 
 // fresh_stack prepares stack i to start in entry, which must not return.
 void* fresh_stack(u32 i, void (*entry)());

@@ -1,5 +1,8 @@
-// The functions that -fsanitize=thread makes a kernel call before each access to
-// memory. No sanitizer's library is linked: these are all there is.
+// The functions that g++'s sanitizers make a kernel call: -fsanitize=thread before
+// each access to memory, -fsanitize=bounds where an index leaves its array. No
+// sanitizer's library is linked: these are all there is.
+#include <string.h>
+
 #include "block.h"
 #include "shadow.h"
 
@@ -45,5 +48,58 @@ void __tsan_write1(void* p) { unaligned_access<1, true>(p, CALLER); }
 void __tsan_read_range(void* p, u64 bytes) { access_bytes(reinterpret_cast<uptr>(p), bytes, false, CALLER); }
 void __tsan_write_range(void* p, u64 bytes) { access_bytes(reinterpret_cast<uptr>(p), bytes, true, CALLER); }
 void __tsan_init() {}
+
+// A copy of a size that the compiler does not know is a call, which no hook precedes.
+// The linker sends these calls here (-Wl,--wrap).
+void* __wrap_memcpy(void* to, const void* from, u64 bytes) {
+  access_bytes(reinterpret_cast<uptr>(from), bytes, false, CALLER);
+  access_bytes(reinterpret_cast<uptr>(to), bytes, true, CALLER);
+  return memcpy(to, from, bytes);
+}
+
+void* __wrap_memmove(void* to, const void* from, u64 bytes) {
+  access_bytes(reinterpret_cast<uptr>(from), bytes, false, CALLER);
+  access_bytes(reinterpret_cast<uptr>(to), bytes, true, CALLER);
+  return memmove(to, from, bytes);
+}
+
+void* __wrap_memset(void* to, int value, u64 bytes) {
+  access_bytes(reinterpret_cast<uptr>(to), bytes, true, CALLER);
+  return memset(to, value, bytes);
+}
+
+// What the compiler tells of the place: the types follow only for some.
+struct Place {
+  const char* file;
+  u32 line, column;
+  const struct {
+    u16 kind, info;
+    char name[1];
+  } * type;
+};
+
+// A local array is no memory of a GPU's, so only the compiler sees its bounds. The
+// access would hit whatever lies beside it on the stack; so this is the end.
+void __ubsan_handle_out_of_bounds(Place* p, u64 index) {
+  abort_launch("array-bounds", CALLER, "index %lld of a %s, line %u", i64(index), p->type->name, p->line);
+}
+
+#define OVERFLOW(handler, operation)                                                                       \
+  void __ubsan_handle_##handler(Place* p, u64, u64) {                                                     \
+    violate("overflow", CALLER, "a signed " operation " overflows %s, line %u", p->type->name, p->line);  \
+  }
+OVERFLOW(add_overflow, "addition")
+OVERFLOW(sub_overflow, "subtraction")
+OVERFLOW(mul_overflow, "multiplication")
+OVERFLOW(negate_overflow, "negation")
+
+// A GPU's division by zero is some number, here it is a signal.
+void __ubsan_handle_divrem_overflow(Place* p, u64, u64) {
+  abort_launch("overflow", CALLER, "a division by zero, or of the least %s by -1, line %u", p->type->name, p->line);
+}
+
+void __ubsan_handle_shift_out_of_bounds(Place* p, u64, u64) {
+  violate("overflow", CALLER, "a shift of a %s by its width or more, line %u", p->type->name, p->line);
+}
 
 }  // extern "C"

@@ -13,13 +13,14 @@ namespace emu {
 
 // ---- Time.
 
-static u32 interval;  // the number of the running one
+static i32 interval;  // the number of the running one
 
 // A block's first interval finds the block that a cell belongs to; blocks are in
 // the order of execution, which `first` ascends in.
 struct Past {
-  u32 block, first;
-  u32 ordered_before;  // what it did before this interval is ordered before the running block
+  u32 block;
+  i32 first;
+  i32 ordered_before;  // what it did before this interval is ordered before the running block
 };
 static std::vector<Past> pasts;
 
@@ -27,18 +28,13 @@ static std::vector<Past> pasts;
 // which interval.
 struct Published {
   size_t past;
-  u32 before;
+  i32 before;
 };
 static std::map<const u32*, std::vector<Published>> published;
 
-static void set_clock() {
-  clock_.interval = interval << kIntervalShift;
-  clock_.self = clock_.interval | running_thread() << 2 | kByteBits;
-}
-
 // A block may take as many intervals as this; fewer left, and they are renumbered.
 // Renumbering forgets which block did what, so it waits until numbers are scarce.
-constexpr u32 kIntervalsOfBlock = kIntervals / 8;
+constexpr i32 kIntervalsOfBlock = kIntervals / 8;
 
 static void renumber_if_scarce() {
   if (interval + kIntervalsOfBlock < kIntervals) return;
@@ -47,7 +43,7 @@ static void renumber_if_scarce() {
   pasts.clear();
   published.clear();
   interval = 0;
-  clock_.launch = 1 << kIntervalShift;
+  clock_.launch = (1 << kIntervalShift) - 1;
 }
 
 void start_launch() {
@@ -67,12 +63,15 @@ void start_block() {
 }
 
 void start_interval() {
-  if (++interval == kIntervals) abort_launch("too-long", nullptr, "a block with more than %u barriers", kIntervalsOfBlock);
-  set_clock();
+  if (++interval == kIntervals) abort_launch("too-long", nullptr, "a block with more than %d barriers", kIntervalsOfBlock);
+  const Cell first = interval << kIntervalShift;
+  clock_.interval = first - 1;
+  clock_.several = first | kManyThreads;
+  set_self(running_thread());
 }
 
 static Past& past_of(Cell c) {
-  const u32 when = c >> kIntervalShift;
+  const i32 when = c >> kIntervalShift;
   size_t i = pasts.size() - 1;
   for (size_t low = 0; low < i;) {
     const size_t middle = (low + i + 1) / 2;
@@ -102,20 +101,20 @@ static const char* verb(bool write) { return write ? "write" : "read"; }
 static std::string who(Cell c) {
   const Cell thread = c & kThreadBits;
   std::string name = thread == (kManyThreads & kThreadBits) ? "several threads" : "thread " + std::to_string(thread >> 2);
-  if (c < clock_.block) name = "block " + std::to_string(past_of(c).block) + " " + name;
+  if (c <= clock_.block) name = "block " + std::to_string(past_of(c).block) + " " + name;
   return name;
 }
 
 // race tells whether the accesses of a cell and of this thread are unordered.
 static bool race(Cell c, Cell bytes) {
   if (!(c & bytes)) return false;
-  if (c >= clock_.interval) return ((c ^ clock_.self) & kThreadBits) != 0;
-  return c >= clock_.launch && c < clock_.block && !ordered_block(c);
+  if (c > clock_.interval) return ((c ^ clock_.self) & kThreadBits) != 0;
+  return c > clock_.launch && c <= clock_.block && !ordered_block(c);
 }
 
 static void report_race(Cell c, bool was_write, bool write, u32 bytes, const std::string& where, const void* pc) {
   violate("race", pc, "%s of %u bytes at %s: %s %s it, and %s", verb(write), bytes, where.c_str(), who(c).c_str(),
-          was_write ? "wrote" : "read", c < clock_.block ? "nothing orders the blocks" : "no barrier lies between");
+          was_write ? "wrote" : "read", c <= clock_.block ? "nothing orders the blocks" : "no barrier lies between");
 }
 
 static bool judge_global_cells(uptr a, u32 bytes, Cell parts, bool write, const void* pc) {
@@ -157,12 +156,12 @@ static bool judge_shared_cells(uptr a, u32 bytes, Cell parts, bool write, const 
               verb(write), bytes, describe_shared(a).c_str());
       return false;
     }
-    if (!write && w < clock_.layout) {
+    if (!write && w <= clock_.layout) {
       violate("shared-uninit", pc, "read of %u bytes that nobody wrote, at %s", bytes, describe_shared(a).c_str());
       return true;
     }
-    const bool by_write = w >= clock_.layout && race(w, parts);
-    if (by_write || (write && r >= clock_.layout && race(r, parts))) {
+    const bool by_write = w > clock_.layout && race(w, parts);
+    if (by_write || (write && r > clock_.layout && race(r, parts))) {
       report_race(by_write ? w : r, by_write, write, bytes, describe_shared(a), pc);
       return true;
     }
@@ -182,6 +181,18 @@ void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
   }
   // Going on would end the process.
   abort_launch("global-oob", pc, "%s of %u bytes at 0x%llx, which is no memory of the kernel", verb(write), bytes, a);
+}
+
+void check_readonly(uptr a, u32 bytes, const void* pc) {
+  if (!global_space.holds(a)) {
+    violate("readonly", pc, "load_readonly at 0x%llx, which is not in global memory", a);
+    return;
+  }
+  for (u64 i = global_space.cell(a); i <= global_space.cell(a + bytes - 1); i++)
+    if (global_space.writes[i] > clock_.launch) {
+      violate("readonly", pc, "load_readonly of %u bytes at %s, which this launch has written", bytes, describe_global(a).c_str());
+      return;
+    }
 }
 
 void misaligned(uptr a, u32 bytes, bool write, const void* pc) {
@@ -206,6 +217,7 @@ static void access_byte(uptr a, bool write, const void* pc) {
 
 void access_bytes(uptr a, uptr bytes, bool write, const void* pc) {
   report.counters.accesses++;
+  if (on_a_stack(a)) return;
   const uptr end = a + bytes;
   if (a % 2 && a < end) access_byte(a++, write, pc);
   for (; a + 2 <= end; a += 2) write ? access<2, true>(a, pc) : access<2, false>(a, pc);
@@ -213,3 +225,7 @@ void access_bytes(uptr a, uptr bytes, bool write, const void* pc) {
 }
 
 }  // namespace emu
+
+void emu_load_readonly(const void* global, u32 bytes) {
+  emu::check_readonly(reinterpret_cast<emu::uptr>(global), bytes, __builtin_return_address(0));
+}

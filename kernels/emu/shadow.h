@@ -18,18 +18,20 @@
 #pragma once
 
 #include "abi.cuh"
+#include "fiber.h"
 #include "report.h"
 
 namespace emu {
 
 using uptr = u64;
 
-// Cell is the interval, the thread, and which of the two bytes.
-using Cell = u32;
+// Cell is the interval, the thread, and which of the two bytes. It is signed
+// because AVX2 compares signed numbers only.
+using Cell = i32;
 constexpr u32 kIntervalShift = 13;
+constexpr i32 kIntervals = 1 << (31 - kIntervalShift);
 constexpr Cell kThreadBits = 0x7ff << 2, kByteBits = 3;
 constexpr Cell kManyThreads = kThreadBits | kByteBits;  // no thread has this number
-constexpr u32 kIntervals = 1u << (32 - kIntervalShift);
 
 // States of the cells of writes that are no access by a kernel; interval 0 has none.
 constexpr Cell kOutside = 0;    // belongs to nobody
@@ -37,15 +39,19 @@ constexpr Cell kInFlight = 1;   // an asynchronous copy will write it, or has ju
 constexpr Cell kUnwritten = 2;  // may be written, not read
 constexpr Cell kFromHost = 3;   // written before the launch
 
-// Clock holds the cells that the accesses of the running thread are compared with.
+// Clock holds what the cells of an access by the running thread are compared with.
 struct Clock {
   Cell self;      // what an access leaves
-  Cell interval;  // the least cell of this interval,
-  Cell block;     // of this block's first interval,
-  Cell launch;    // and of this launch's
-  Cell layout;    // of the interval in which the current Smem began
+  Cell several;   // the same for several threads
+  Cell interval;  // the greatest cell from before this interval,
+  Cell block;     // before this block's first interval,
+  Cell launch;    // before this launch's,
+  Cell layout;    // and before the interval in which the current Smem began
 };
 inline Clock clock_;
+
+// set_self turns the clock to another thread of the block.
+inline void set_self(u32 thread) { clock_.self = (clock_.interval + 1) | Cell(thread) << 2 | kByteBits; }
 
 // Space is a range of addresses with its cells.
 struct Space {
@@ -72,7 +78,11 @@ bool judge_shared(uptr a, u32 bytes, bool write, const void* pc);
 void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc);
 void misaligned(uptr a, u32 bytes, bool write, const void* pc);
 
-// ---- Fast paths. They work on all cells of an access at once.
+// check_readonly reports a load that a GPU may serve from a cache which no write
+// reaches, if the launch has written the bytes.
+void check_readonly(uptr a, u32 bytes, const void* pc);
+
+// ---- Fast paths. They look at all cells of an access at once.
 
 template <u32 N>
 struct Cells {
@@ -108,61 +118,86 @@ inline bool any(Mask m) {
   }
 }
 
-// of_another is true of cells that another thread left in this interval.
+// of_thread is true of cells that another thread left in this interval.
 template <class V>
-inline auto of_another(V c) {
-  return (c >= clock_.interval) & (((c ^ clock_.self) & kThreadBits) != 0);
+inline auto of_thread(V c) {
+  return (c > clock_.interval) & (((c ^ clock_.self) & kThreadBits) > 0);
 }
 
-// of_a_block is true of cells that another block left in this launch.
+// of_block is true of cells that another block left in this launch.
 template <class V>
-inline auto of_a_block(V c) {
-  return (c >= clock_.launch) & (c < clock_.block);
+inline auto of_block(V c) {
+  return (c > clock_.launch) & (c <= clock_.block);
 }
 
 template <u32 N, bool kWrite>
-inline void access_shared(uptr a, const void* pc) {
-  const u64 i = shared_space.cell(a);
-  const auto w = load_cells<N>(shared_space.writes + i), r = load_cells<N>(shared_space.reads + i);
+inline bool suspicious_shared(typename Cells<N>::type w, typename Cells<N>::type r) {
+  if constexpr (kWrite)
+    return any((w <= kInFlight) | of_thread(w) | of_thread(r));
+  else
+    return any((w <= clock_.layout) | of_thread(w));
+}
+
+template <u32 N, bool kWrite>
+inline bool suspicious_global(typename Cells<N>::type w, typename Cells<N>::type r) {
+  if constexpr (kWrite)
+    return any((w == kOutside) | of_thread(w) | of_block(w) | of_thread(r) | of_block(r));
+  else
+    return any((w <= kUnwritten) | of_thread(w) | of_block(w));
+}
+
+template <u32 N, bool kWrite>
+inline void record_shared(u64 i, typename Cells<N>::type r) {
   const typename Cells<N>::type self = clock_.self - typename Cells<N>::type{};
-  if constexpr (kWrite) {
-    if (any((w <= kInFlight) | of_another(w) | of_another(r)) && !judge_shared(a, 2 * N, true, pc)) return;
+  if constexpr (kWrite)
     store_cells<N>(shared_space.writes + i, self);
-  } else {
-    if (any((w < clock_.layout) | of_another(w)) && !judge_shared(a, 2 * N, false, pc)) return;
-    store_cells<N>(shared_space.reads + i, of_another(r) ? clock_.interval | kManyThreads : self);
-  }
+  else
+    store_cells<N>(shared_space.reads + i, of_thread(r) ? clock_.several : self);
+}
+
+// Another block's read is worth more than this one: it is what a write of any block
+// but its own races with.
+template <u32 N, bool kWrite>
+inline void record_global(u64 i, typename Cells<N>::type r) {
+  const typename Cells<N>::type self = clock_.self - typename Cells<N>::type{};
+  if constexpr (kWrite)
+    store_cells<N>(global_space.writes + i, self);
+  else
+    store_cells<N>(global_space.reads + i, of_block(r) ? r : of_thread(r) ? clock_.several : self);
+}
+
+// The slow halves are functions of their own, so that the fast ones need no stack.
+
+template <u32 N, bool kWrite>
+__attribute__((noinline, cold)) void second_look_shared(uptr a, const void* pc) {
+  const u64 i = shared_space.cell(a);
+  if (judge_shared(a, 2 * N, kWrite, pc)) record_shared<N, kWrite>(i, load_cells<N>(shared_space.reads + i));
 }
 
 template <u32 N, bool kWrite>
-inline void access_global(uptr a, const void* pc) {
+__attribute__((noinline, cold)) void second_look_global(uptr a, const void* pc) {
   const u64 i = global_space.cell(a);
-  const auto w = load_cells<N>(global_space.writes + i), r = load_cells<N>(global_space.reads + i);
-  const typename Cells<N>::type self = clock_.self - typename Cells<N>::type{};
-  const auto w_racy = of_another(w) | of_a_block(w);
-  if constexpr (kWrite) {
-    const auto r_racy = of_another(r) | of_a_block(r);
-    if (any((w == kOutside) | w_racy | r_racy) && !judge_global(a, 2 * N, true, pc)) return;
-    store_cells<N>(global_space.writes + i, self);
-  } else {
-    if (any((w <= kUnwritten) | w_racy) && !judge_global(a, 2 * N, false, pc)) return;
-    // Another block's read is worth more than this one: it is what a write of any
-    // block but its own races with. Keeping it also spares the store.
-    const auto kept = of_a_block(r) ? r : self;
-    store_cells<N>(global_space.reads + i, of_another(r) ? clock_.interval | kManyThreads : kept);
-  }
+  if (judge_global(a, 2 * N, kWrite, pc)) record_global<N, kWrite>(i, load_cells<N>(global_space.reads + i));
 }
 
 // access checks one access of 2, 4, 8 or 16 bytes and records it.
 template <u32 bytes, bool kWrite>
 inline __attribute__((always_inline)) void access(uptr a, const void* pc) {
+  constexpr u32 N = bytes / 2;
   report.counters.accesses++;
-  if (a - window_base < kWindow)
-    access_shared<bytes / 2, kWrite>(a, pc);
-  else if (global_space.holds(a))
-    access_global<bytes / 2, kWrite>(a, pc);
-  else
+  if (a - window_base < kWindow) {
+    const u64 i = shared_space.cell(a);
+    const auto w = load_cells<N>(shared_space.writes + i), r = load_cells<N>(shared_space.reads + i);
+    if (__builtin_expect(suspicious_shared<N, kWrite>(w, r), false)) return second_look_shared<N, kWrite>(a, pc);
+    record_shared<N, kWrite>(i, r);
+  } else if (global_space.holds(a)) {
+    const u64 i = global_space.cell(a);
+    const auto w = load_cells<N>(global_space.writes + i), r = load_cells<N>(global_space.reads + i);
+    if (__builtin_expect(suspicious_global<N, kWrite>(w, r), false)) return second_look_global<N, kWrite>(a, pc);
+    record_global<N, kWrite>(i, r);
+  } else if (!on_a_stack(a)) {
     judge_elsewhere(a, bytes, kWrite, pc);
+  }
 }
 
 // access_bytes does the same for a single byte, or for any other number of bytes.

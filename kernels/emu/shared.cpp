@@ -62,7 +62,7 @@ void forget_blocks() {
 static bool accessed(const Piece& p) {
   const u64 first = shared_space.cell(p.base), cells = (p.bytes + 1) / 2;
   for (u64 i = first; i < first + cells; i++)
-    if (shared_space.writes[i] >= clock_.launch || shared_space.reads[i] >= clock_.launch) return true;
+    if (shared_space.writes[i] > clock_.launch || shared_space.reads[i] > clock_.launch) return true;
   return false;
 }
 
@@ -112,7 +112,7 @@ static void replace(u32 layout, const void* pc) {
     const u64 first = shared_space.cell(p.base), cells = (p.bytes + 1) / 2;
     for (u64 i = first; i < first + cells; i++)
       for (const Cell c : {shared_space.writes[i], shared_space.reads[i]})
-        if (c >= clock_.interval && ((c ^ clock_.self) & kThreadBits)) {
+        if (c > clock_.interval && ((c ^ clock_.self) & kThreadBits)) {
           violate("race", pc, "a new Smem begins, but another thread used %s since the last barrier",
                   describe_shared(p.base + 2 * (i - first)).c_str());
           return;
