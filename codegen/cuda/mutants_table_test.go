@@ -1,0 +1,263 @@
+package cuda
+
+import "wrnc/compiler/ir"
+
+// The sites of the mutants.
+var (
+	// 3x3: dropout in the prologue, residual and statistics in the epilogue. Five
+	// samples are more units than one group.
+	first      = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2", 5}
+	firstF32   = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2", 2}
+	firstTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2", 2}
+	firstDgrad = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2.dgrad", 5}
+	firstWgrad = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2.wgrad", 7}
+	wgradTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2.wgrad", 7}
+	wgradF32   = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2.wgrad", 7}
+	dgradTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2.dgrad", 2}
+	// The stem: three channels.
+	stem      = site{"wrn-10-1-b13", ir.BF16, "train", "conv0", 2}
+	stemWgrad = site{"wrn-10-1-b13", ir.BF16, "train", "conv0.wgrad", 4}
+	// Stride 2.
+	strided      = site{"wrn-10-1", ir.BF16, "train", "g2.b0.conv1", 2}
+	stridedDgrad = site{"wrn-10-1", ir.BF16, "train", "g2.b0.conv1.dgrad", 2}
+	proj         = site{"wrn-10-1", ir.BF16, "train", "g2.b0.proj", 2}
+	projDgrad    = site{"wrn-10-1", ir.BF16, "train", "g2.b0.proj.dgrad", 2}
+	// Units of two samples, of which the last has one.
+	pairs    = site{"wrn-10-1", ir.BF16, "train", "g3.b0.conv2", 3}
+	pairsMap = site{"wrn-10-1", ir.BF16, "train", "bn.map", 3}
+	// 24 channels in tiles of 32; 48 in chunks of 16, tiles of 64.
+	odd    = site{"wrn-16-1.5", ir.BF16, "train", "g1.b0.conv2", 2}
+	chunks = site{"wrn-16-1.5", ir.BF16, "train", "g2.b0.conv2", 2}
+	slabs  = site{"wrn-16-1.5", ir.BF16, "train", "g3.b0.proj", 2}
+	pool   = site{"wrn-16-1.5", ir.BF16, "train", "pool.pool", 2}
+	// Tables.
+	updates = site{"wrn-10-1", ir.BF16, "train", "fc.b.update g3.b0.conv1.w.update fc.w.update", 2}
+	folds   = site{"wrn-10-1", ir.BF16, "eval", "g1.b0.bn0.channel g3.b0.bn1.channel g2.b0.bn0.channel", 2}
+)
+
+var mutants = []mutant{
+	// ---- Barriers and asynchronous copies.
+	{name: "conv: no barrier between steps", at: first, by: "race", short: true,
+		edits: swap("conv.cuh", "barrier();  // this step's", "// this step's")},
+	{name: "conv: the next copy starts before the barrier", at: first, by: "race",
+		edits: []edit{
+			{file: "conv.cuh", old: "      copy(step + i32(Tile::kStages) - 1);\n", new: ""},
+			{file: "conv.cuh", old: "      cp_async_wait<Tile::kStages - 2>();\n", new: "      copy(step + i32(Tile::kStages) - 1);\n      cp_async_wait<Tile::kStages - 1>();\n"},
+		}},
+	{name: "conv: no barrier before the result takes the operands' place", at: first, by: "race",
+		edits: swap("conv.cuh", "    barrier();  // the result takes the place of the operands\n", "")},
+	{name: "conv: no barrier between slabs of the result", at: slabs, by: "race",
+		edits: swap("conv.cuh", "    if (slab > 0) barrier();\n", "")},
+	{name: "conv: waits for one group too few", at: first, by: "async-pending", short: true,
+		edits: swap("conv.cuh", "cp_async_wait<Tile::kStages - 2>", "cp_async_wait<Tile::kStages - 1>")},
+	{name: "conv: copies are not committed", at: first, by: "async-pending",
+		edits: swap("conv.cuh", "      cp_async_commit();", "      ")},
+	{name: "conv: no group for a step without copies", at: first, by: "async-pending",
+		edits: []edit{
+			{file: "conv.cuh", old: "      cp_async_commit();", new: "      "},
+			{file: "conv.cuh", old: "        copy_weights<Shape", new: "        cp_async_commit();\n        copy_weights<Shape"},
+		}},
+	{name: "conv: weights of the stage before", at: first, by: "numerics",
+		edits: swap("conv.cuh", "weights + u32(step) % Tile::kStages * L::kWeight + warp_col", "weights + u32(step + 2) % Tile::kStages * L::kWeight + warp_col")},
+	{name: "conv: the next chunk is filled over this one", at: chunks, by: "race",
+		edits: swap("conv.cuh", "inputs + u32(chunk + 1) % L::kInputs", "inputs + u32(chunk) % L::kInputs")},
+	{name: "conv: each chunk reads the first one's input", at: chunks, by: "numerics",
+		edits: swap("conv.cuh", "const a_tile = inputs + u32(chunk) % L::kInputs", "const a_tile = inputs + u32(0) % L::kInputs")},
+	{name: "conv: the last rounds of a chunk are not filled", at: chunks, by: "shared-uninit",
+		edits: swap("conv.cuh", "Fill::kRounds * u32(tap + 1) / count", "Fill::kRounds * u32(tap + 1) / (count + 1)")},
+	{name: "wgrad: no barrier between units", at: firstWgrad, by: "race",
+		edits: swap("wgrad.cuh", "      barrier();  // this unit is filled; all have done with the one before\n", "")},
+	{name: "wgrad: multiplies the other half", at: firstWgrad, by: "race",
+		edits: swap("wgrad.cuh", "const u32 half = u32(unit) % 2, first_tap", "const u32 half = u32(unit + 1) % 2, first_tap")},
+	{name: "wgrad: no barrier between taps of the result", at: firstWgrad, by: "race",
+		edits: swap("wgrad.cuh", "      if (step > 0) barrier();\n", "")},
+	{name: "pool: no barrier before the sums are added", at: pool, by: "race",
+		edits: swap("pool.cuh", "  barrier();\n", "")},
+	{name: "unit's partial: no barrier after the shuffles", at: first, by: "race",
+		edits: swap("drain.cuh", "    barrier();\n    for (u32 column = thread_index()", "    for (u32 column = thread_index()")},
+	{name: "merge: no barrier between its threads", at: first, by: "race",
+		edits: swap("drain.cuh", "    barrier();\n    if (lane == 0) {", "    if (lane == 0) {")},
+	{name: "unit's partial: idle threads leave before a barrier", at: odd, by: "barrier-divergence",
+		edits: swap("drain.cuh", "if (c >= channels) continue;\n      const Kind sum", "if (c >= channels) return;\n      const Kind sum")},
+	{name: "unit's partial: only threads with pixels shuffle", at: odd, by: "deadlock",
+		edits: swap("drain.cuh", "    join_lanes(value, n);\n", "    if (n > 0) join_lanes(value, n);\n")},
+
+	// ---- Bounds.
+	{name: "conv: copies one channel vector too many", at: odd, by: "global-oob", short: true,
+		edits: swap("conv.cuh", "k < Shape::K && c < Shape::C", "k < Shape::K && c <= Shape::C")},
+	{name: "conv: copies one row of weights too many", at: odd, by: "global-oob",
+		edits: swap("conv.cuh", "k < Shape::K && c < Shape::C", "k <= Shape::K && c < Shape::C")},
+	{name: "fill: one row below the picture", at: first, by: "numerics",
+		edits: swap("fill.cuh", "imin(imax(y, 0), Rows - 1)", "imin(imax(y, 0), Rows)")},
+	{name: "fill: one position too many", at: first, by: "shared-oob",
+		edits: swap("fill.cuh", "if (position < Positions)", "if (position <= Positions)")},
+	{name: "fill: the last sample is not clamped", at: pairs, by: "global-oob",
+		edits: swap("fill.cuh", "at.n = imin(n, samples - 1)", "at.n = n")},
+	{name: "drain: a unit with missing samples takes the loop without conditions", at: pairs, by: "global-oob",
+		edits: swap("drain.cuh", "place.n + Unit::kSamples <= args.n", "place.n + 1 <= args.n")},
+	{name: "drain: channels past the last", at: odd, by: "numerics",
+		edits: swap("drain.cuh", "if (lane < lanes && c < channels) {\n    const typename", "if (lane < lanes) {\n    const typename")},
+	{name: "pool: channels past the last", at: pool, by: "global-oob",
+		edits: swap("pool.cuh", "if (column < Tile::N && c < Shape::C)", "if (column < Tile::N)")},
+	{name: "flat: the last vector is not cut", at: updates, by: "global-oob", short: true,
+		edits: swap("flat.cuh", "if (e + 4 <= args.elems)", "if (e < args.elems)")},
+	{name: "flat: the tail stops one element early", at: updates, by: "numerics",
+		edits: swap("flat.cuh", "tail < args.elems", "tail < args.elems - 1")},
+	{name: "table: blocks are one segment late", at: updates, by: "numerics",
+		edits: swap("flat.cuh", "first_block[middle] <= block_index()", "first_block[middle] < block_index()")},
+	{name: "table: the last segment is never found", at: folds, by: "numerics",
+		edits: swap("flat.cuh", "high = segments;", "high = segments - 1;")},
+	{name: "conv: one stage too little shared memory", at: first, by: "shared-oob",
+		edits: swap("conv.cuh", "smem.take<Store, Tile::kStages * L::kWeight>()", "smem.take<Store, (Tile::kStages - 1) * L::kWeight>()")},
+	{name: "conv: the plan's block is not the template's", at: first, by: "compile",
+		edits: swap("conv.cuh", "static constexpr u32 kRow = kColumns + 8;", "static constexpr u32 kRow = kColumns + 4;")},
+
+	{name: "channels: one channel too many", at: folds, by: "global-oob",
+		edits: swap("flat.cuh", "if (c < args.channels)", "if (c <= args.channels)")},
+	{name: "merge: channels past the last are read", at: odd, by: "global-oob",
+		edits: swap("drain.cuh", "if (lane < kLanes && c < channels) {", "if (lane < kLanes) {")},
+	{name: "merge: channels past the last are written", at: odd, by: "global-oob",
+		edits: swap("drain.cuh", "< N && channel(round) < channels;", "< N;")},
+
+	// ---- Alignment and caches.
+	{name: "conv: weights of three channels are copied by four bytes", at: stem, by: "misaligned",
+		edits: []edit{
+			{file: "conv.cuh", old: "row_bytes % 4 == 0 ? 4 : 2", new: "4"},
+		}},
+	{name: "text: a vector begins one channel late", at: first, by: "misaligned",
+		edits: swap("", "load_floats<8>(a.a6 + e)", "load_floats<8>(a.a6 + e + 1)")},
+	{name: "conv: rows of the input tile are not whole vectors", at: first, by: "misaligned",
+		edits: swap("math.cuh", "elements / piece % 2 == 0 ? elements + piece : elements", "elements / piece % 2 == 0 ? elements + piece - 2 : elements")},
+
+	{name: "flat: vectors begin one element late", at: updates, by: "misaligned",
+		edits: swap("flat.cuh", "+ thread_index() * 4;", "+ thread_index() * 4 + 1;")},
+	{name: "split-K: the workspace is read as if nobody wrote it", at: stemWgrad, by: "readonly",
+		edits: swap("wgrad.cuh", "load<f32, 4>(mine", "load_readonly<f32, 4>(mine")},
+	{name: "conv: the result tile is read like global memory", at: first, by: "readonly",
+		edits: swap("conv.cuh", "load_floats<Epilogue::kVec>(result + m", "load_floats<Epilogue::kVec>((const f32*)result + m")},
+
+	// ---- Products.
+	{name: "bf16: A's fragments of rows are swapped", at: first, by: "numerics", short: true,
+		edits: swap("math.cuh", "mma_bf16(sums, a.r, b.r);", "const u32 r[4] = {a.r[1], a.r[0], a.r[3], a.r[2]}; mma_bf16(sums, r, b.r);")},
+	{name: "bf16: B's blocks of columns are swapped", at: first, by: "numerics",
+		edits: swap("math.cuh", "        ldmatrix_x2(b[0].r, tile + own[0]);\n      }\n    }\n  };\n\n  // The same matrices", "        ldmatrix_x2(b[0].r, tile + own[0]); const u32 r0 = b[0].r[0]; b[0].r[0] = b[0].r[1]; b[0].r[1] = r0;\n      }\n    }\n  };\n\n  // The same matrices")},
+	{name: "bf16: backward, the weight is not transposed", at: firstDgrad, by: "numerics",
+		edits: swap("math.cuh", "ldmatrix_x2_trans(", "ldmatrix_x2(")},
+	{name: "tf32: terms of A are four apart", at: dgradTF32, by: "numerics",
+		edits: swap("math.cuh", "mma_tf32(sums, a.r, b.r);", "const u32 r[4] = {a.r[0], a.r[2], a.r[1], a.r[3]}; mma_tf32(sums, r, b.r);")},
+	{name: "tf32: an operand is not rounded", at: firstTF32, by: "tf32-unrounded",
+		edits: swap("", "round_to<tf32>", "round_to<f32>")},
+	{name: "ffma: rows of a thread are neighbours", at: firstF32, by: "numerics",
+		edits: swap("math.cuh", "return lane_index() / 4 + i * 8; }", "return lane_index() / 4 * 2 + i; }")},
+	{name: "bf16: A's terms are swapped in a weight gradient", at: firstWgrad, by: "numerics",
+		edits: swap("math.cuh", "lane_index() % 8 + lane_index() / 16 * 8; }\n    WRNC_DEVICE u32 element() { return lane_index() / 8 % 2 * 8; }\n    WRNC_DEVICE void load(A& a, const bf16*", "lane_index() % 16; }\n    WRNC_DEVICE u32 element() { return lane_index() / 16 * 8; }\n    WRNC_DEVICE void load(A& a, const bf16*")},
+	{name: "tf32: columns of A are four apart", at: wgradTF32, by: "numerics",
+		edits: swap("math.cuh", "bits_of(tile[own[i / 2] + i % 2 * 8])", "bits_of(tile[own[i / 2] + i % 2 * 4])")},
+	{name: "ffma: B's second column is the first", at: wgradF32, by: "numerics",
+		edits: swap("math.cuh", "b[i].v[1][k] = x.v[1];", "b[i].v[1][k] = x.v[0];")},
+	{name: "result: columns of a slab lie side by side", at: slabs, by: "numerics",
+		edits: swap("drain.cuh", "column / Run * Stride + column % Run", "column")},
+	{name: "sums: the halves of a block are swapped", at: first, by: "numerics",
+		edits: swap("math.cuh", "sums[i][j][half * 2], sums[i][j][half * 2 + 1]", "sums[i][j][2 - half * 2], sums[i][j][3 - half * 2]")},
+	{name: "conv: the filter's rows and columns are exchanged", at: first, by: "numerics",
+		edits: swap("conv.cuh", "(r0 + tap / cols * Shape::kPhase) * Shape::R + s0 + tap % cols * Shape::kPhase", "(r0 + tap % cols * Shape::kPhase) * Shape::R + s0 + tap / cols * Shape::kPhase")},
+	{name: "conv: backward, taps lie on the wrong side", at: firstDgrad, by: "numerics",
+		edits: swap("conv.cuh", "Input::shift(y - r, x - s) : Input::shift(r, s)", "Input::shift(r, s) : Input::shift(r, s)")},
+	{name: "wgrad: the picture begins one row late", at: firstWgrad, by: "numerics",
+		edits: swap("wgrad.cuh", "u.y * Shape::kStride - Shape::kPad, u.x", "u.y * Shape::kStride - Shape::kPad + 1, u.x")},
+
+	// ---- Strides and phases.
+	{name: "fill: the planes of even and odd columns are exchanged", at: strided, by: "numerics",
+		edits: swap("fill.cuh", "x % Advance * kLane", "(x + 1) % Advance * kLane")},
+	{name: "conv: a phase takes the other one's taps", at: stridedDgrad, by: "ldmatrix-address",
+		edits: swap("conv.cuh", "r0 = (u.phase_y + Shape::kPad) % Shape::kStride, s0", "r0 = u.phase_y % Shape::kStride, s0")},
+	{name: "conv: a phase is written to rows of another", at: stridedDgrad, by: "numerics",
+		edits: swap("units.cuh", "* Step + u.phase_y;", "* Step + u.phase_x;")},
+	{name: "conv: a phase without taps is not written", at: projDgrad, by: "numerics",
+		edits: swap("conv.cuh", "slab < Result::kSlabs", "slab < (Taps<Shape>::of(place).count() > 0 ? Result::kSlabs : 0)")},
+	{name: "conv: 1x1 of stride 2 fills every pixel", at: proj, by: "numerics",
+		edits: swap("conv.cuh", "kPick = !kDgrad && R == 1 ? kStride : 1;", "kPick = 1;")},
+
+	// ---- Prologues and epilogues.
+	{name: "padding goes through the prologue", at: first, by: "numerics", short: true,
+		edits: []edit{
+			{file: "fill.cuh", old: "        const Floats<V> value", new: "        if (!inside) at.pixel = -1;\n        const Floats<V> value"},
+			{file: "fill.cuh", old: "inside ? value.v[i] : 0.0f", new: "c < Channels && position < u32(W::kPositions) ? value.v[i] : 0.0f"},
+			{old: "load_floats<8>(a.a1 + e);", new: "at.pixel < 0 ? Floats<8>{} : load_floats<8>(a.a1 + e);"},
+		}},
+	{name: "padding is the nearest pixel", at: first, by: "numerics",
+		edits: swap("fill.cuh", "inside ? value.v[i] : 0.0f", "c < Channels ? value.v[i] : 0.0f")},
+	{name: "dropout: backward, seed and step are exchanged", at: firstDgrad, by: "numerics",
+		edits: swap("", "ch.s7, ch.s8, e)", "ch.s8, ch.s7, e)")},
+	{name: "dropout: backward, the element of another channel", at: firstDgrad, by: "numerics",
+		edits: swap("", "ch.s7, ch.s8, e)", "ch.s7, ch.s8, e ^ 8)")},
+	{name: "dropout: a weight's gradient draws another stream", at: firstWgrad, by: "numerics",
+		edits: swap("", "a.stream0, ch.s7", "a.stream0 + 1, ch.s7")},
+	{name: "dropout: half-words are taken high first", at: first, by: "numerics",
+		edits: swap("ops.cuh", "word >> half % 2 * 16", "word >> (1 - half % 2) * 16")},
+	{name: "dropout: a vector of four begins at its counter", at: firstF32, by: "numerics",
+		edits: swap("ops.cuh", "const u32 first = u32(e) % 8;", "const u32 first = 0;")},
+	{name: "dropout: kept elements are not scaled", at: firstWgrad, by: "numerics",
+		edits: swap("", "mask_scale(x1, x2, 19661)", "mask_scale(x1, x2, 0)")},
+	{name: "no residual", at: first, by: "numerics",
+		edits: swap("", "add(y, m6)", "y")},
+	{name: "the result is not rounded before it is stored", at: first, by: "numerics",
+		edits: swap("", "const auto x1 = round_to<bf16>(x0);\n    store", "const auto x1 = x0;\n    store")},
+	{name: "relu's mask is of the values before the affine", at: firstDgrad, by: "numerics",
+		edits: swap("", "relu_grad(x3, x0)", "relu_grad(x3, m5)")},
+	{name: "relu keeps negative numbers' shift", at: first, by: "numerics",
+		edits: swap("", "const auto x1 = relu(x0);", "const auto x1 = x0;")},
+	{name: "a row of a channel vector is the one before", at: firstDgrad, by: "numerics",
+		edits: swap("", "a.a3 + 32 + c", "a.a3 + 16 + c")},
+	{name: "bf16: neighbours are exchanged when rounded", at: pairsMap, by: "numerics",
+		edits: swap("ops.cuh", "bf16x2_bits(x.v[i], V > 1 ? x.v[i + 1] : 0.0f)", "bf16x2_bits(V > 1 ? x.v[i + 1] : 0.0f, x.v[i])")},
+	{name: "pool: divides by one pixel too few", at: pool, by: "numerics",
+		edits: swap("pool.cuh", "f32(pixels)", "f32(pixels - 1)")},
+	{name: "pool: the last thread's sum is left out", at: pool, by: "numerics",
+		edits: swap("pool.cuh", "lane < L::kLanes; lane++", "lane + 1 < L::kLanes; lane++")},
+
+	// ---- Reductions.
+	{name: "statistics of unrounded values", at: first, by: "numerics", short: true,
+		edits: swap("", "s.q0.add(x1)", "s.q0.add(x0)")},
+	{name: "gradient's statistics of unrounded values", at: firstDgrad, by: "numerics",
+		edits: swap("", "s.q0.add(x5,", "s.q0.add(x4,")},
+	{name: "gradient's statistics are not centred", at: firstDgrad, by: "numerics",
+		edits: swap("drain.cuh", "fma(g.v[i], x.v[i] - mean.v[i], dot.v[i])", "fma(g.v[i], x.v[i], dot.v[i])")},
+	{name: "statistics: the distance of means is not weighted", at: first, by: "numerics",
+		edits: swap("drain.cuh", "na * share, a.m2 + b.m2", "na, a.m2 + b.m2")},
+	{name: "statistics: units weigh the same", at: pairs, by: "numerics",
+		edits: swap("drain.cuh", "const f32 weight = Grid::pixels(unit, Span, samples)", "const f32 weight = 64")},
+	{name: "statistics: a thread counts its pixels once too often", at: first, by: "numerics",
+		edits: swap("drain.cuh", "square.v[i] = fma(d, d, square.v[i]);\n    }\n    count++;", "square.v[i] = fma(d, d, square.v[i]);\n    }\n    count += 1 + (count == 0);")},
+	{name: "unit's partial: one warp is left out", at: first, by: "numerics",
+		edits: swap("drain.cuh", "slot < kSlots; slot++) {\n      const f32 other = counts", "slot + 1 < kSlots; slot++) {\n      const f32 other = counts")},
+	{name: "merge: a group has one unit too few", at: first, by: "numerics",
+		edits: swap("drain.cuh", "slot < slots; slot += i32(kLanes)", "slot + 1 < slots; slot += i32(kLanes)")},
+	{name: "merge: begins with the block that comes last", at: first, by: "orders",
+		edits: swap("drain.cuh", "const i32 unit = first + slot * i32(Span);", "const i32 unit = first + (slot + i32(block_index())) % slots * i32(Span);")},
+	{name: "finish: a group's counter expects one block more", at: first, by: "counter",
+		edits: swap("drain.cuh", "+ tile, u32(slots))", "+ tile, u32(slots) + 1)")},
+	{name: "finish: all groups count at one place", at: first, by: "last-block",
+		edits: swap("drain.cuh", "counters + tiles * (1 + group) + tile", "counters + tiles + tile")},
+	{name: "finish: every group's last block finishes", at: firstDgrad, by: "race",
+		edits: swap("drain.cuh", "if (last_block(counters + tile, u32(groups))) {", "last_block(counters + tile, u32(groups)); {")},
+	{name: "finish: every block finishes", at: first, by: "race",
+		edits: swap("drain.cuh", "if (last_block(counters + tiles * (1 + group) + tile, u32(slots))) {", "last_block(counters + tiles * (1 + group) + tile, u32(slots)); {")},
+	{name: "finish: the running variance is biased", at: first, by: "numerics",
+		edits: swap("ops.cuh", "div_(s.m2, count - 1.0f)", "div_(s.m2, count)")},
+	{name: "finish: gamma's gradient takes beta's place", at: firstDgrad, by: "numerics",
+		edits: swap("", "a.a15[c] = t0.dgamma;\n      a.a16[c] = t0.dbeta;", "a.a16[c] = t0.dgamma;\n      a.a15[c] = t0.dbeta;")},
+	{name: "split-K: groups are added where splits lie", at: stemWgrad, by: "numerics",
+		edits: swap("wgrad.cuh", "add_splits<L, Tile>(sums, mine, 0, kSplitGroup, groups)", "add_splits<L, Tile>(sums, mine, 0, 1, groups)")},
+	{name: "split-K: the first split counts twice", at: stemWgrad, by: "numerics",
+		edits: swap("wgrad.cuh", "  each_sum(sums, [](u32, f32(&block)[4]) { block[0] = block[1] = block[2] = block[3] = 0; });\n", "")},
+	{name: "split-K: a group's sum is not stored", at: stemWgrad, by: "numerics",
+		edits: swap("wgrad.cuh", "        store_split<L, Tile>(sums, mine, first);", "        ")},
+	{name: "split-K: the last block adds to its own sums", at: stemWgrad, by: "orders",
+		edits: []edit{
+			{file: "wgrad.cuh", old: "  each_sum(sums, [](u32, f32(&block)[4]) { block[0] = block[1] = block[2] = block[3] = 0; });\n", new: "  const i32 own = i32(block_index()) / (L::kTilesM * L::kTilesN);\n"},
+			{file: "wgrad.cuh", old: "    const f32* const mine = workspace + (first + slot * step)", new: "    if ((first + slot * step) / step == own / step) continue;\n    const f32* const mine = workspace + (first + slot * step)"},
+		}},
+	{name: "split-K: a split has one unit too many", at: stemWgrad, by: "numerics",
+		edits: swap("wgrad.cuh", "imin(begin + span, L::Grid::count(args.n))", "imin(begin + span + 1, L::Grid::count(args.n))")},
+}
