@@ -21,13 +21,13 @@ struct bf16 {
 // A kernel has one parameter, `const Args args`. The runtime finds it by name: a
 // function that takes the address of the arguments' bytes, and the numbers that a
 // launch is checked against.
-#define WRNC_KERNEL(name, threads, minblocks)                                   \
-  static void name(const Args args);                                            \
-  extern "C" {                                                                  \
+#define WRNC_KERNEL(name, threads, minblocks)                                      \
+  static __attribute__((noinline)) void name(const Args args);                     \
+  extern "C" {                                                                     \
   void name##_emu_run(const void* args) { name(*static_cast<const Args*>(args)); } \
-  extern const u32 name##_emu_facts[2];                                         \
-  const u32 name##_emu_facts[2] = {sizeof(Args), threads};                      \
-  }                                                                             \
+  extern const u32 name##_emu_facts[2];                                            \
+  const u32 name##_emu_facts[2] = {sizeof(Args), threads};                         \
+  }                                                                                \
   static void name
 
 #include "emu.cuh"

@@ -26,11 +26,13 @@ static void* reserve_range(uptr bytes) {
   return p;
 }
 
+// An access may begin in the space and end behind it.
 void Space::reserve(uptr size) {
+  constexpr uptr kBehind = 4096;
   bytes = size;
-  base = reinterpret_cast<uptr>(reserve_range(size));
-  writes = static_cast<Cell*>(reserve_range(size / 2 * sizeof(Cell)));
-  reads = static_cast<Cell*>(reserve_range(size / 2 * sizeof(Cell)));
+  base = reinterpret_cast<uptr>(reserve_range(size + kBehind));
+  writes = static_cast<Cell*>(reserve_range((size + kBehind) / 2 * sizeof(Cell)));
+  reads = static_cast<Cell*>(reserve_range((size + kBehind) / 2 * sizeof(Cell)));
 }
 
 void Space::mark(uptr a, uptr n, Cell state) {

@@ -23,6 +23,7 @@ struct Past {
   i32 ordered_before;  // what it did before this interval is ordered before the running block
 };
 static std::vector<Past> pasts;
+static bool any_ordered;
 
 // What blocks published through a counter: which (an index of pasts), and up to
 // which interval.
@@ -46,28 +47,35 @@ static void renumber_if_scarce() {
   clock_.launch = (1 << kIntervalShift) - 1;
 }
 
+static void next_interval() {
+  const Cell first = ++interval << kIntervalShift;
+  clock_.interval = first - 1;
+  clock_.several = first | kManyThreads;
+  set_self(running_thread());
+}
+
 void start_launch() {
   renumber_if_scarce();
   pasts.clear();
   published.clear();
-  start_interval();
+  next_interval();
   clock_.launch = clock_.interval;
 }
 
 void start_block() {
   renumber_if_scarce();
-  start_interval();
-  for (Past& p : pasts) p.ordered_before = 0;
+  next_interval();
+  if (any_ordered)
+    for (Past& p : pasts) p.ordered_before = 0;
+  any_ordered = false;
   pasts.push_back({running_block(), interval, 0});
   clock_.block = clock_.layout = clock_.interval;
 }
 
 void start_interval() {
-  if (++interval == kIntervals) abort_launch("too-long", nullptr, "a block with more than %d barriers", kIntervalsOfBlock);
-  const Cell first = interval << kIntervalShift;
-  clock_.interval = first - 1;
-  clock_.several = first | kManyThreads;
-  set_self(running_thread());
+  if (interval - pasts.back().first == kIntervalsOfBlock)
+    abort_launch("too-long", nullptr, "a block with more than %d barriers", kIntervalsOfBlock);
+  next_interval();
 }
 
 static Past& past_of(Cell c) {
@@ -88,6 +96,7 @@ bool ordered_block(Cell c) { return (c >> kIntervalShift) < past_of(c).ordered_b
 void publish(const u32* counter) { published[counter].push_back({pasts.size() - 1, interval + 1}); }
 
 void acquire(const u32* counter) {
+  any_ordered = true;
   for (const Published& p : published[counter])
     if (pasts[p.past].ordered_before < p.before) pasts[p.past].ordered_before = p.before;
   published.erase(counter);
@@ -176,7 +185,10 @@ bool judge_shared(uptr a, u32 bytes, bool write, const void* pc) {
 void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
   if (private_memory(a)) return;
   if (shared_space.holds(a)) {
-    violate("shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(a).c_str());
+    // A Smem that began since the last barrier has replaced the one that this thread
+    // still uses: on a GPU they are the same bytes.
+    const bool late = clock_.layout == clock_.interval && clock_.layout != clock_.block;
+    violate(late ? "race" : "shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(a).c_str());
     return;
   }
   // Going on would end the process.
@@ -196,9 +208,10 @@ void check_readonly(uptr a, u32 bytes, const void* pc) {
 }
 
 void misaligned(uptr a, u32 bytes, bool write, const void* pc) {
+  if (!global_space.holds(a) && !shared_space.holds(a)) return;
   const std::string where = global_space.holds(a) ? describe_global(a) : describe_shared(a);
-  if (global_space.holds(a) || shared_space.holds(a))
-    violate("misaligned", pc, "%s of %u bytes at %s: the address is 0x%llx", verb(write), bytes, where.c_str(), a);
+  // This machine's wide accesses need the same alignment: going on could end the process.
+  abort_launch("misaligned", pc, "%s of %u bytes at %s: the address is 0x%llx", verb(write), bytes, where.c_str(), a);
 }
 
 // access_byte checks one byte. Its cell keeps one thread, so of two neighbouring

@@ -62,7 +62,7 @@ void forget_blocks() {
 static bool accessed(const Piece& p) {
   const u64 first = shared_space.cell(p.base), cells = (p.bytes + 1) / 2;
   for (u64 i = first; i < first + cells; i++)
-    if (shared_space.writes[i] > clock_.launch || shared_space.reads[i] > clock_.launch) return true;
+    if (shared_space.writes[i] == kInFlight || shared_space.writes[i] > clock_.launch || shared_space.reads[i] > clock_.launch) return true;
   return false;
 }
 

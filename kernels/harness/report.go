@@ -27,12 +27,12 @@ type Counters struct {
 
 // Violation is a rule that a kernel broke.
 type Violation struct {
-	Check   string // the rule: see Checks in checks.go
+	Check   string // the rule: one of the constants in checks.go
 	Message string
 	Block   int
 	Thread  int
 	Count   uint64 // how often, at this place
-	Where   string // file:line of the text, outermost call last; empty if unknown
+	Where   string // file:line of the text, then of the calls that were inlined there; empty if unknown
 }
 
 func (v Violation) String() string {
@@ -108,7 +108,7 @@ func (d *decoder) text() string { return string(d.take(int(d.u32()))) }
 // addr2line, or for address 0, the place stays unknown.
 func locate(module string, offsets []uint64) []string {
 	places := make([]string, len(offsets))
-	args := []string{"-e", module, "-i", "-s", "-a"}
+	args := []string{"-e", module, "-a", "-i", "-s"}
 	var asked []int
 	for i, offset := range offsets {
 		if offset != 0 {
@@ -123,23 +123,23 @@ func locate(module string, offsets []uint64) []string {
 	if err != nil {
 		return places
 	}
-	// For each address a line with it, then the chain of inlined calls, inner ones first.
+	// For each address a line with it, then one for each of the calls that were inlined
+	// there, inner ones first.
 	at := -1
 	for line := range strings.Lines(string(out)) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "0x") {
+		where, _, _ := strings.Cut(strings.TrimSpace(line), " ") // "(discriminator 2)"
+		if strings.HasPrefix(where, "0x") {
 			at++
 			continue
 		}
-		line, _, _ = strings.Cut(line, " ") // "(discriminator 2)"
-		file, _, _ := strings.Cut(line, ":")
-		if at < 0 || at >= len(asked) || file == "device.cuh" || file == "emu.cuh" || strings.HasPrefix(line, "?") {
+		file, _, _ := strings.Cut(where, ":")
+		if at < 0 || at >= len(asked) || file == "device.cuh" || file == "emu.cuh" || file == "??" {
 			continue
 		}
 		if p := &places[asked[at]]; *p == "" {
-			*p = line
+			*p = where
 		} else {
-			*p += " < " + line
+			*p += " < " + where
 		}
 	}
 	return places
