@@ -24,7 +24,7 @@ type mutant struct {
 	name  string
 	edits []edit
 	at    site
-	by    string // the check that finds it: a rule of the harness, or of those of type finding, or orders
+	by    string // the check that finds it: a rule of the harness, one of the rig, or ordered
 	short bool   // belongs to the short form
 }
 
@@ -50,13 +50,15 @@ func (s site) String() string {
 	return fmt.Sprintf("%s %v %s @%s, n=%d", s.net, s.precision, s.function, s.regions, s.n)
 }
 
-// orders are the schedules that each mutant runs in. "orders" is the check that
-// results are the same bits in all of them.
-var orders = []harness.Launch{
+// schedules are the orders that each mutant runs in.
+var schedules = []harness.Launch{
 	{Order: harness.Forward, Async: harness.Late},
 	{Order: harness.Reverse, Async: harness.Early},
 	{Order: harness.Random, Seed: 1, Async: harness.Late},
 }
+
+// ordered is the check that results are the same bits in every schedule.
+const ordered = "orders"
 
 // swap is an edit of a text that occurs once.
 func swap(file, old, new string) []edit { return []edit{{file: file, old: old, new: new}} }
@@ -120,7 +122,7 @@ func TestMutants(t *testing.T) {
 	missed := 0
 	for i, m := range list {
 		fmt.Fprintf(&table, "%-72s | %s\n", m.name, strings.Join(caught[i], ", "))
-		if !slices.Contains(caught[i], "numerics") {
+		if !slices.Contains(caught[i], numerics) {
 			missed++
 		}
 	}
@@ -188,7 +190,7 @@ func (b *bench) run(s site, edits []edit) ([]string, error) {
 	}
 	checks := map[string]bool{}
 	var bits [][]byte
-	for _, opts := range orders {
+	for _, opts := range schedules {
 		if b.m == nil {
 			if b.m, err = b.h.Start(); err != nil {
 				return nil, err
@@ -205,16 +207,16 @@ func (b *bench) run(s site, edits []edit) ([]string, error) {
 			if verbose {
 				fmt.Printf("\t\t%s: %s\n", f.check, f.text)
 			}
-			if f.check == "launch" {
+			if f.check == died {
 				b.close()
 			}
 		}
 		if bits == nil {
 			bits = r.yields
 		} else if !slices.EqualFunc(bits, r.yields, bytes.Equal) {
-			checks["orders"] = true
+			checks[ordered] = true
 		}
-		if checks["compile"] {
+		if checks[refused] {
 			break
 		}
 	}

@@ -57,13 +57,15 @@ type rig struct {
 }
 
 // finding is a fault that a run has shown. check is the harness's name of the rule
-// that a kernel broke, or one of
-//
-//	compile   the compiler refuses the text
-//	launch    the kernel was not started, or the machine died of it
-//	counter   a counter is not zero at the end
-//	numerics  a result is not the interpreter's
+// that a kernel broke, or one of these.
 type finding struct{ check, text string }
+
+const (
+	refused  = "compile"  // the compiler refuses the text
+	died     = "launch"   // the kernel was not started, or the machine died of it
+	counter  = "counter"  // a counter is not zero at the end
+	numerics = "numerics" // a result is not the interpreter's
+)
 
 // findings are an error, if there are any.
 type findings []finding
@@ -375,7 +377,7 @@ func (g *rig) compare(r *region, n int, given map[*ir.Value]*interp.Tensor) erro
 			return fmt.Errorf("the interpreter: %w", err)
 		}
 		if err := agree(want.Returns[0], known[v].F, r.tolerance(i)); err != nil {
-			g.find("numerics", "result %d, %v: %v", i, v.Type, err)
+			g.find(numerics, "result %d, %v: %v", i, v.Type, err)
 		}
 	}
 	return nil
@@ -421,7 +423,7 @@ func (g *rig) launch(kernels []int, n int) error {
 	k, s := g.p.Kernels[first], g.src[first]
 	module, err := g.h.Compile(s.Entry, s.Text)
 	if err != nil {
-		g.find("compile", "%v", err)
+		g.find(refused, "%v", err)
 		return g.found
 	}
 	var args []byte
@@ -458,7 +460,7 @@ func (g *rig) launch(kernels []int, n int) error {
 	l.Module, l.Entry, l.Blocks, l.Threads, l.Shared, l.Args = module, s.Entry, blocks, k.Block.Threads, k.Block.Shared, args
 	report, err := g.m.Launch(l)
 	if err != nil {
-		g.find("launch", "kernel %s: %v", k.Name, err)
+		g.find(died, "kernel %s: %v", k.Name, err)
 		return g.found
 	}
 	for _, v := range report.Violations {
@@ -475,7 +477,7 @@ func (g *rig) launch(kernels []int, n int) error {
 			}
 			for j, v := range raw {
 				if v != 0 {
-					g.find("counter", "kernel %s: counter %d is %d at the end", k.Name, j/4, v)
+					g.find(counter, "kernel %s: counter %d is %d at the end", k.Name, j/4, v)
 				}
 			}
 		}
