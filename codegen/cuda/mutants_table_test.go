@@ -9,33 +9,37 @@ import (
 var (
 	// 3x3: dropout in the prologue, residual and statistics in the epilogue. Five
 	// samples are more units than one group.
-	first      = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2", 5}
-	firstF32   = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2", 2}
-	firstTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2", 2}
-	firstDgrad = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2.dgrad", 5}
-	firstWgrad = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2.wgrad", 7}
-	wgradTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2.wgrad", 7}
-	wgradF32   = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2.wgrad", 7}
-	dgradTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2.dgrad", 2}
+	first      = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2", 5, 0}
+	firstF32   = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2", 2, 0}
+	far        = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2", 5, 1000}
+	firstTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2", 2, 0}
+	firstDgrad = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2.dgrad", 5, 0}
+	firstWgrad = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2.wgrad", 7, 0}
+	wgradTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2.wgrad", 7, 0}
+	wgradF32   = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2.wgrad", 7, 0}
+	dgradTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2.dgrad", 2, 0}
 	// The stem: three channels.
-	stem      = site{"wrn-10-1-b13", ir.BF16, "train", "conv0", 2}
-	stemWgrad = site{"wrn-10-1-b13", ir.BF16, "train", "conv0.wgrad", 4}
+	stem      = site{"wrn-10-1-b13", ir.BF16, "train", "conv0", 2, 0}
+	stemWgrad = site{"wrn-10-1-b13", ir.BF16, "train", "conv0.wgrad", 4, 0}
 	// Stride 2.
-	strided      = site{"wrn-10-1", ir.BF16, "train", "g2.b0.conv1", 2}
-	stridedDgrad = site{"wrn-10-1", ir.BF16, "train", "g2.b0.conv1.dgrad", 2}
-	proj         = site{"wrn-10-1", ir.BF16, "train", "g2.b0.proj", 2}
-	projDgrad    = site{"wrn-10-1", ir.BF16, "train", "g2.b0.proj.dgrad", 2}
+	strided      = site{"wrn-10-1", ir.BF16, "train", "g2.b0.conv1", 2, 0}
+	stridedDgrad = site{"wrn-10-1", ir.BF16, "train", "g2.b0.conv1.dgrad", 2, 0}
+	proj         = site{"wrn-10-1", ir.BF16, "train", "g2.b0.proj", 2, 0}
+	projDgrad    = site{"wrn-10-1", ir.BF16, "train", "g2.b0.proj.dgrad", 2, 0}
 	// Units of two samples, of which the last has one.
-	pairs    = site{"wrn-10-1", ir.BF16, "train", "g3.b0.conv2", 3}
-	pairsMap = site{"wrn-10-1", ir.BF16, "train", "bn.map", 3}
+	pairs    = site{"wrn-10-1", ir.BF16, "train", "g3.b0.conv2", 3, 0}
+	pairsMap = site{"wrn-10-1", ir.BF16, "train", "bn.map", 3, 0}
 	// 24 channels in tiles of 32; 48 in chunks of 16, tiles of 64.
-	odd    = site{"wrn-16-1.5", ir.BF16, "train", "g1.b0.conv2", 2}
-	chunks = site{"wrn-16-1.5", ir.BF16, "train", "g2.b0.conv2", 2}
-	slabs  = site{"wrn-16-1.5", ir.BF16, "train", "g3.b0.proj", 2}
-	pool   = site{"wrn-16-1.5", ir.BF16, "train", "pool.pool", 2}
+	odd    = site{"wrn-16-1.5", ir.BF16, "train", "g1.b0.conv2", 2, 0}
+	chunks = site{"wrn-16-1.5", ir.BF16, "train", "g2.b0.conv2", 2, 0}
+	slabs  = site{"wrn-16-1.5", ir.BF16, "train", "g3.b0.proj", 2, 0}
+	pool   = site{"wrn-16-1.5", ir.BF16, "train", "pool.pool", 2, 0}
+	// Two Reduces in one epilogue.
+	twice = site{"wrn-50-2-bottleneck", ir.BF16, "train", "g4.b1.conv1.dgrad", 1, 0}
 	// Tables.
-	updates = site{"wrn-10-1", ir.BF16, "train", "fc.b.update g3.b0.conv1.w.update fc.w.update", 2}
-	folds   = site{"wrn-10-1", ir.BF16, "eval", "g1.b0.bn0.channel g3.b0.bn1.channel g2.b0.bn0.channel", 2}
+	updates = site{"wrn-10-1", ir.BF16, "train", "fc.b.update g3.b0.conv1.w.update fc.w.update", 2, 0}
+	weights = site{"wrn-10-1", ir.TF32, "train", "g3.b0.conv2.map", 2, 0}
+	folds   = site{"wrn-10-1", ir.BF16, "eval", "g1.b0.bn0.channel g3.b0.bn1.channel g2.b0.bn0.channel", 2, 0}
 )
 
 var mutants = []mutant{
@@ -60,6 +64,8 @@ var mutants = []mutant{
 			{file: "conv.cuh", old: "      cp_async_commit();", new: "      "},
 			{file: "conv.cuh", old: "        copy_weights<Shape", new: "        cp_async_commit();\n        copy_weights<Shape"},
 		}},
+	{name: "conv: copies go on past the last step", at: first, by: harness.AsyncPending,
+		edits: swap("conv.cuh", "if (step < steps) {", "if (step < steps + 1) {")},
 	{name: "conv: weights of the stage before", at: first, by: numerics,
 		edits: swap("conv.cuh", "weights + u32(step) % Tile::kStages * L::kWeight + warp_col", "weights + u32(step + 2) % Tile::kStages * L::kWeight + warp_col")},
 	{name: "conv: the next chunk is filled over this one", at: chunks, by: harness.Race,
@@ -80,6 +86,10 @@ var mutants = []mutant{
 		edits: swap("drain.cuh", "    barrier();\n    for (u32 column = thread_index()", "    for (u32 column = thread_index()")},
 	{name: "merge: no barrier between its threads", at: first, by: harness.Race,
 		edits: swap("drain.cuh", "    barrier();\n    if (lane == 0) {", "    if (lane == 0) {")},
+	{name: "unit's partial: no barrier before the next Reduce", at: twice, by: harness.Race,
+		edits: swap("drain.cuh", "    barrier();  // before the scratch is used again\n", "")},
+	{name: "merge: no barrier before the next Reduce", at: twice, by: harness.Race,
+		edits: swap("drain.cuh", "    barrier();\n    return sum;", "    return sum;")},
 	{name: "unit's partial: idle threads leave before a barrier", at: odd, by: harness.BarrierDivergence,
 		edits: swap("drain.cuh", "if (c >= channels) continue;\n      const Kind sum", "if (c >= channels) return;\n      const Kind sum")},
 	{name: "unit's partial: only threads with pixels shuffle", at: odd, by: harness.Deadlock,
@@ -144,6 +154,8 @@ var mutants = []mutant{
 		edits: swap("math.cuh", "mma_bf16(sums, a.r, b.r);", "const u32 r[4] = {a.r[1], a.r[0], a.r[3], a.r[2]}; mma_bf16(sums, r, b.r);")},
 	{name: "bf16: B's blocks of columns are swapped", at: first, by: numerics,
 		edits: swap("math.cuh", "        ldmatrix_x2(b[0].r, tile + own[0]);\n      }\n    }\n  };\n\n  // The same matrices", "        ldmatrix_x2(b[0].r, tile + own[0]); const u32 r0 = b[0].r[0]; b[0].r[0] = b[0].r[1]; b[0].r[1] = r0;\n      }\n    }\n  };\n\n  // The same matrices")},
+	{name: "math: B's second block is the first", at: odd, by: numerics,
+		edits: []edit{{file: "math.cuh", old: "b[1] = B{{r[2], r[3]}}", new: "b[1] = B{{r[0], r[1]}}", times: 3}}},
 	{name: "bf16: backward, the weight is not transposed", at: firstDgrad, by: numerics,
 		edits: swap("math.cuh", "ldmatrix_x2_trans(", "ldmatrix_x2(")},
 	{name: "tf32: terms of A are four apart", at: dgradTF32, by: numerics,
@@ -162,6 +174,8 @@ var mutants = []mutant{
 		edits: swap("drain.cuh", "column / Run * Stride + column % Run", "column")},
 	{name: "sums: the halves of a block are swapped", at: first, by: numerics,
 		edits: swap("math.cuh", "sums[i][j][half * 2], sums[i][j][half * 2 + 1]", "sums[i][j][2 - half * 2], sums[i][j][3 - half * 2]")},
+	{name: "fill: each chunk takes the first channels", at: chunks, by: numerics,
+		edits: swap("fill.cuh", "c = first + i32(vector * V), safe = c < Channels ? c : 0;", "c = first + i32(vector * V), safe = i32(vector * V);")},
 	{name: "conv: the filter's rows and columns are exchanged", at: first, by: numerics,
 		edits: swap("conv.cuh", "(r0 + tap / cols * Shape::kPhase) * Shape::R + s0 + tap % cols * Shape::kPhase", "(r0 + tap % cols * Shape::kPhase) * Shape::R + s0 + tap / cols * Shape::kPhase")},
 	{name: "conv: backward, taps lie on the wrong side", at: firstDgrad, by: numerics,
@@ -214,6 +228,10 @@ var mutants = []mutant{
 		edits: swap("", "a.a3 + 32 + c", "a.a3 + 16 + c")},
 	{name: "bf16: neighbours are exchanged when rounded", at: pairsMap, by: numerics,
 		edits: swap("ops.cuh", "bf16x2_bits(x.v[i], V > 1 ? x.v[i + 1] : 0.0f)", "bf16x2_bits(V > 1 ? x.v[i + 1] : 0.0f, x.v[i])")},
+	{name: "tf32: halves are rounded up", at: weights, by: numerics,
+		edits: swap("ops.cuh", "b + 0xfff + (b >> 13 & 1)", "b + 0x1000")},
+	{name: "a sample's value is read at its pixels", at: pairsMap, by: harness.GlobalOOB,
+		edits: swap("", "(i64)at.n * 64 + c", "at.pixel * 64 + c")},
 	{name: "pool: divides by one pixel too few", at: pool, by: numerics,
 		edits: swap("pool.cuh", "f32(pixels)", "f32(pixels - 1)")},
 	{name: "pool: the last thread's sum is left out", at: pool, by: numerics,
@@ -230,6 +248,12 @@ var mutants = []mutant{
 		edits: swap("drain.cuh", "na * share, a.m2 + b.m2", "na, a.m2 + b.m2")},
 	{name: "statistics: units weigh the same", at: pairs, by: numerics,
 		edits: swap("drain.cuh", "const f32 weight = Grid::pixels(unit, Span, samples)", "const f32 weight = 64")},
+	{name: "statistics: a unit without all its samples weighs as if it had them", at: pairs, by: numerics,
+		edits: swap("units.cuh", "cut * (samples % Box::kSamples)", "cut * Box::kSamples")},
+	{name: "statistics: a thread's squares are not shifted", at: far, by: numerics,
+		edits: swap("drain.cuh", "      if (count == 0) shift.v[i] = x.v[i];\n", "")},
+	{name: "statistics: a merge's squares are not shifted", at: far, by: numerics,
+		edits: swap("drain.cuh", "    if (!some) shift = k.mean;\n", "")},
 	{name: "statistics: a thread counts its pixels once too often", at: first, by: numerics,
 		edits: swap("drain.cuh", "square.v[i] = fma(d, d, square.v[i]);\n    }\n    count++;", "square.v[i] = fma(d, d, square.v[i]);\n    }\n    count += 1 + (count == 0);")},
 	{name: "unit's partial: one warp is left out", at: first, by: numerics,
@@ -246,6 +270,8 @@ var mutants = []mutant{
 		edits: swap("drain.cuh", "if (last_block(counters + tile, u32(groups))) {", "last_block(counters + tile, u32(groups)); {")},
 	{name: "finish: every block finishes", at: first, by: harness.Race,
 		edits: swap("drain.cuh", "if (last_block(counters + tiles * (1 + group) + tile, u32(slots))) {", "last_block(counters + tiles * (1 + group) + tile, u32(slots)); {")},
+	{name: "finish: threads without a channel of their own write", at: first, by: harness.Race,
+		edits: swap("", "if (r.owns()) {", "{")},
 	{name: "finish: the running variance is biased", at: first, by: numerics,
 		edits: swap("ops.cuh", "div_(s.m2, count - 1.0f)", "div_(s.m2, count)")},
 	{name: "finish: gamma's gradient takes beta's place", at: firstDgrad, by: numerics,

@@ -50,6 +50,7 @@ type rig struct {
 	f    *ir.Func
 	src  []plan.Source
 	opts harness.Launch // order, seed and arrival of asynchronous copies
+	far  float64        // added to what an add reads, so that the mean of the sum is far from zero
 
 	mem    map[int]uint64 // buffer -> address
 	found  findings
@@ -230,10 +231,16 @@ func (g *rig) inputs(r *region, n int, rnd *rand.Rand) []*interp.Tensor {
 			t = ir.T(t.DType, append([]int{n}, t.Dims[1:]...)...)
 		}
 		x := interp.New(t)
+		far := 0.0
+		for _, m := range r.n.Body.Nodes {
+			if m.Op == ir.Add && slices.Contains(m.Args, v) {
+				far = g.far
+			}
+		}
 		mean, sample := 0.0, max(1, len(x.F)/n)
 		for i := range x.F {
 			if i%sample == 0 { // samples differ, so that it matters how they are merged
-				mean = rnd.NormFloat64() / 2
+				mean = far + rnd.NormFloat64()/2
 			}
 			x.F[i] = float64(float32(mean + rnd.NormFloat64()))
 		}
