@@ -23,6 +23,10 @@ type Options struct {
 	Fuse      bool     // false: every op is a region of its own
 	Verify    bool     // check the module after every pass, not at the end only
 
+	// Loaders are functions that take batches out of a data set in the device's
+	// memory; only Compile reads them. None: batches come from the host.
+	Loaders []irgen.Loader
+
 	// After is called with the module after irgen ("irgen"), autodiff
 	// ("autodiff") and each pass; nil: not called. It must not change the module.
 	After func(pass string, m *ir.Module)
@@ -59,6 +63,11 @@ func Compile(net *dsl.Network, o Options) (*Result, error) {
 		m, err := irgen.Build(net, o.Batch)
 		if err != nil {
 			return err
+		}
+		for _, l := range o.Loaders {
+			if err := irgen.AddLoader(m, net, l); err != nil {
+				return err
+			}
 		}
 		if err := c.finish(m); err != nil {
 			return err

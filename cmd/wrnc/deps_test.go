@@ -19,7 +19,8 @@ import (
 //
 // The language and the compiler above `lower` know networks, layers and blocks;
 // nothing below does. The runtime sees plans and types, never the language nor
-// the passes. Only dsl sees participle, only cmd/wrnc the command line's library.
+// the passes. Only dsl sees participle, only codegen/glue jennifer, only cmd/wrnc the
+// command line's library.
 const imports = `
 	dsl/diag:
 	dsl:                dsl/diag github.com/alecthomas/participle/v2
@@ -37,8 +38,10 @@ const imports = `
 	compiler/autodiff:  compiler/ir dsl
 	compiler/passes:    compiler/ir
 	compiler/plan:      compiler/ir
+	compiler/bundle:    compiler/plan
 	compiler/lower:     compiler/ir compiler/plan
 	codegen/cuda:       compiler/ir compiler/plan
+	codegen/glue:       compiler/ir compiler/plan compiler/bundle github.com/dave/jennifer
 	compiler:           compiler/ir compiler/irgen compiler/autodiff compiler/passes dsl
 
 	runtime:
@@ -46,9 +49,14 @@ const imports = `
 	runtime/checkpoint:
 	runtime/metrics:
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
+	runtime/cuda:       runtime compiler/ir compiler/plan
+	runtime/cuda/emulator: runtime/cuda kernels/harness
 	runtime/cuda/toolkit:
 	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
+	runtime/cuda/cubin: runtime/cuda/toolkit
+	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
+	runtime/network:    runtime runtime/train compiler/ir
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda

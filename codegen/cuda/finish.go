@@ -42,18 +42,20 @@ func (w *writer) reduces(c int) error {
 	w.line("  }")
 	w.line("  template <class R>")
 	w.line("  WRNC_DEVICE void finish(const Args& a, R& r) {")
-	known := map[int][]string{} // argument -> its rows at channel c
+	known := map[int]rows{} // by argument
 	for i, q := range w.k.Reduces {
 		facts := reduceKinds[q.Op]
 		w.line("    const %s q%d = r.merge(a.a%d, %s{});", facts.name, i, q.Partial, facts.name)
+		merged := rows{whole: fmt.Sprintf("q%d", i)}
 		for _, field := range facts.fields {
-			known[q.Out] = append(known[q.Out], fmt.Sprintf("q%d.%s", i, field))
+			merged.each = append(merged.each, fmt.Sprintf("q%d.%s", i, field))
 		}
+		known[q.Out] = merged
 	}
 	w.line("    if (r.owns()) {")
 	w.line("      const i32 c = r.channel();")
 	for _, q := range w.k.Reduces {
-		for row, v := range known[q.Out] {
+		for row, v := range known[q.Out].each {
 			w.line("      a.a%d[%s] = %s;", q.Out, rowAt(row, fmt.Sprint(c)), v)
 		}
 	}
@@ -105,18 +107,28 @@ var (
 	vector    = operand{rows: 1}
 )
 
-// value is the operand's C++, given that of its rows.
-func (o operand) value(rows []string) string {
-	list := strings.Join(rows, ", ")
-	if o.name == "" {
+// rows are the C++ of a channel vector's rows at channel c, and of the struct that
+// holds them all, where there is one.
+type rows struct {
+	each  []string
+	whole string
+}
+
+// value is the operand's C++.
+func (o operand) value(r rows) string {
+	list := strings.Join(r.each, ", ")
+	switch {
+	case o.name == "":
 		return list
+	case r.whole != "":
+		return r.whole
 	}
 	return o.name + "{" + list + "}"
 }
 
 // channelOps prints the Channel ops for channel c. known holds the values that
 // are at hand, by argument.
-func (w *writer) channelOps(channels string, known map[int][]string, indent string) error {
+func (w *writer) channelOps(channels string, known map[int]rows, indent string) error {
 	for i, op := range w.k.Channel {
 		facts, ok := channelFuncs[op.Op]
 		if !ok {
@@ -124,26 +136,26 @@ func (w *writer) channelOps(channels string, known map[int][]string, indent stri
 		}
 		var args []string
 		for j, arg := range op.Src {
-			rows, ok := known[arg]
+			have, ok := known[arg]
 			for row := range facts.operands[j].rows {
 				if !ok {
-					rows = append(rows, fmt.Sprintf("a.a%d[%s]", arg, rowAt(row, channels)))
+					have.each = append(have.each, fmt.Sprintf("a.a%d[%s]", arg, rowAt(row, channels)))
 				}
 			}
-			args = append(args, facts.operands[j].value(rows))
+			args = append(args, facts.operands[j].value(have))
 		}
 		args = append(args, float(facts.attr(op.Attrs)), fmt.Sprintf("a.count%d", i))
 		w.line("%sconst auto t%d = %v(%s);", indent, i, op.Op, strings.Join(args, ", "))
 		field := 0
 		for j, arg := range op.Dst {
-			var rows []string
+			var written rows
 			for row := range facts.results[j] {
 				value := fmt.Sprintf("t%d.%s", i, facts.fields[field])
 				field++
 				w.line("%sa.a%d[%s] = %s;", indent, arg, rowAt(row, channels), value)
-				rows = append(rows, value)
+				written.each = append(written.each, value)
 			}
-			known[arg] = rows
+			known[arg] = written
 		}
 	}
 	return nil
@@ -156,7 +168,7 @@ func finishBody(w *writer) error {
 	}
 	w.line("struct Body {")
 	w.line("  WRNC_DEVICE void apply(const Segment& a, i32 c) {")
-	if err := w.channelOps("a.channels", map[int][]string{}, "    "); err != nil {
+	if err := w.channelOps("a.channels", map[int]rows{}, "    "); err != nil {
 		return err
 	}
 	w.line("  }")

@@ -31,6 +31,7 @@ var kinds = map[plan.Kind]kind{
 	plan.XentGrad:    {titled("gradient of softmax cross-entropy by the logits"), header("xent.cuh"), classesName("xent_grad"), xentBody},
 	plan.MaxPool:     {windowTitle("maxpool"), header("maxpool.cuh"), shapeName("maxpool"), windowBody},
 	plan.MaxPoolGrad: {windowTitle("gradient of maxpool"), header("maxpool.cuh"), shapeName("maxpool_grad"), windowBody},
+	plan.Augment:     {titled("a batch of a data set, augmented"), header("augment.cuh"), augmentName, augmentBody},
 }
 
 func titled(s string) func(*writer) string { return func(*writer) string { return s } }
@@ -112,7 +113,6 @@ func convBody(w *writer) error {
 		return err
 	}
 	w.shared("ConvLayout<Shape, Unit, Tile, Epilogue>")
-	w.line("")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
 	w.line("  conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);")
 	w.line("}")
@@ -138,7 +138,6 @@ func wgradBody(w *writer) error {
 		partial, counter = "args.a0", fmt.Sprintf("args.a%d", w.counter())
 	}
 	w.shared("WgradLayout<Shape, Unit, Tile>")
-	w.line("")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
 	w.line("  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, %s, %s, args.span);", partial, counter)
 	w.line("}")
@@ -153,7 +152,7 @@ func (w *writer) shared(layout string) {
 
 // minBlocks is the number of blocks that a multiprocessor is to hold at least, so
 // that one computes while another loads.
-func minBlocks(b plan.Block) int { return max(1, min(2, 1024/b.Threads)) }
+func minBlocks(b plan.Block) int { return max(1, b.Resident) }
 
 // prologue prints tape i as the functor that yields an operand of the root.
 func (w *writer) prologue(name string, i, c int, tile ir.DType) error {
@@ -283,12 +282,16 @@ func poolBody(w *writer) error {
 }
 
 func xentBody(w *writer) error {
-	w.line("WRNC_KERNEL(%s, %d, 1)(const Args args) {", entryHere, w.k.Block.Threads)
-	op := "xent"
-	if w.k.Kind == plan.XentGrad {
-		op = "xent_grad"
+	k, b := w.k, w.k.Block
+	w.line("using Shape = LossShape<%d, %d, %d>;  // classes, threads that share a sample, threads", k.Grid.C, b.N, b.Threads)
+	op := "xent_grad"
+	if k.Kind == plan.Xent {
+		op = "xent"
+		w.line("static_assert(Shape::kShared == %d, \"the plan's block\");", b.Shared)
 	}
-	w.line("  %s<%d, %d>(args.a0, args.a1, args.a2, args.n);", op, w.k.Grid.C, w.k.Block.Threads)
+	w.line("")
+	w.line("WRNC_KERNEL(%s, %d, 1)(const Args args) {", entryHere, b.Threads)
+	w.line("  %s<Shape>(args.a0, args.a1, args.a2, args.n);", op)
 	w.line("}")
 	return nil
 }
@@ -310,6 +313,21 @@ func windowBody(w *writer) error {
 	} else {
 		w.line("  maxpool_grad<Shape, %d, %d>(args.a0, args.a1, args.a2, args.n);", b.N, b.Threads)
 	}
+	w.line("}")
+	return nil
+}
+
+func augmentName(w *writer) string {
+	g := w.k.Grid
+	return fmt.Sprintf("augment_%dx%dx%d", g.Rows, g.Px, g.C)
+}
+
+func augmentBody(w *writer) error {
+	g, a, threads := w.k.Grid, w.k.Augment, w.k.Block.Threads
+	w.line("using Shape = AugmentShape<%d, %d, %d, %d, %v, %v>;  // H W C, pad, flip, reflect", g.Rows, g.Px, g.C, a.Pad, a.Flip, a.Fill == ir.FillReflect)
+	w.line("")
+	w.line("WRNC_KERNEL(%s, %d, 2)(const Args args) {", entryHere, threads)
+	w.line("  augment<Shape, %d>(args.a0, args.a1, args.a2, args.a3, args.a4, args.a5, args.n, args.pictures);", threads)
 	w.line("}")
 	return nil
 }

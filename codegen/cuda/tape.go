@@ -55,6 +55,11 @@ var vectorRows = map[string]int{"affine": 2, "affine2": 3, "add_channel": 1, "bn
 // and the function that loads it.
 func (f *functor) channel() {
 	vectors, rows, scalars := f.vectors()
+	if len(vectors)+len(scalars) == 0 {
+		f.line("  struct Channel {};")
+		f.line("  WRNC_DEVICE Channel channel(const Args&, i32) { return {}; }")
+		return
+	}
 	f.line("  struct Channel {")
 	for _, v := range vectors {
 		f.line("    Floats<%s> v%d[%d];", f.vec, v.Index, rows[v.Index])

@@ -23,6 +23,7 @@ var vjps = map[ir.Op]vjp{
 var noGradient = map[ir.Op]string{
 	ir.DropoutMask:   "a mask is drawn, not computed from a value",
 	ir.BatchNormEval: "it belongs to evaluation, which does not train",
+	ir.Augment:       "its operands are data, which nothing trains",
 	ir.Xent:          "the sweep begins at the logits, with xent_grad",
 
 	ir.Conv2DDgrad:   secondOrder,

@@ -9,7 +9,7 @@ import (
 // Attrs are the compile-time constants of a node. Which of them an op has is a
 // column of the op table; all others are zero.
 type Attrs struct {
-	Pad      int     // convolution: rows and columns of zeros around the picture; maxpool: of nothing
+	Pad      int     // convolution: rows and columns of zeros around the picture; maxpool: of nothing; augment: largest shift of the crop
 	Stride   int     // convolution, maxpool: step between outputs, both directions
 	Kernel   int     // conv2d_wgrad: R = S of the filter; maxpool: rows and columns of a window
 	Height   int     // conv2d_dgrad, avgpool_grad: rows of the result
@@ -21,8 +21,17 @@ type Attrs struct {
 	P        float64 // dropout: probability that an element is dropped
 	Stream   string  // dropout_mask: name whose FNV-1a hash is the random stream
 	To       DType   // convert: the element type of the result
+	Flip     bool    // augment: whether half of the pictures are mirrored
+	Fill     string  // augment: what lies beyond a picture's border, FillZero or FillReflect
 	Kind     string  // fusion: what its root is
 }
+
+// What lies beyond a picture's border when a crop reaches there: 0 in the
+// result, or the picture mirrored at its border pixels, which are not repeated.
+const (
+	FillZero    = "zero"
+	FillReflect = "reflect"
+)
 
 // attrInfo is a row of the attribute table: how one attribute prints and parses.
 type attrInfo struct {
@@ -93,6 +102,15 @@ var attrTable = []attrInfo{
 			a.To = d
 			return nil
 		}},
+	{"flip",
+		func(a *Attrs) string { return strconv.FormatBool(a.Flip) },
+		func(a *Attrs, s string) error {
+			if a.Flip = s == "true"; !a.Flip && s != "false" {
+				return fmt.Errorf("attribute flip: expected true or false, found %q", s)
+			}
+			return nil
+		}},
+	nameAttr("fill", func(a *Attrs) *string { return &a.Fill }),
 }
 
 func findAttr(name string) *attrInfo {

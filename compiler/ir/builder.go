@@ -27,6 +27,13 @@ func (b *Builder) Param(name string, t Type) *Value {
 	return v
 }
 
+// Resident appends a parameter that is the same for every batch.
+func (b *Builder) Resident(name string, t Type) *Value {
+	v := b.Param(name, t)
+	v.Resident = true
+	return v
+}
+
 // Op appends a node and returns its results.
 func (b *Builder) Op(op Op, attrs Attrs, args ...*Value) []*Value {
 	n, err := NewNode(op, attrs, args...)

@@ -29,6 +29,10 @@
 //	  yield %7, %8
 //	} : f32[128,32,32,32], f32[2,32]
 //
-// The leading dimension of every activation is the batch. A module is compiled
-// for its declared batch and runs with any smaller one.
+// The leading dimension of every activation is the batch, and so is that of
+// every parameter but those marked resident, which are the same for every batch:
+//
+//	func load(%pictures : u8[50000,32,32,3] resident, %order : s32[128], ...) {
+//
+// A module is compiled for its declared batch and runs with any smaller one.
 package ir

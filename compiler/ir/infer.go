@@ -3,6 +3,7 @@ package ir
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Shape rules, one for each row of the op table. A rule may rely on the number
@@ -18,6 +19,14 @@ func (o Operand) check(t Type) error {
 		ok, want = t.Equal(T(F32)), "a scalar f32[]"
 	case Labels:
 		ok, want = t.DType == S32 && t.Rank() == 1, "labels s32[N]"
+	case Pictures:
+		ok, want = t.DType == U8 && t.Rank() == 4, "pictures u8[M,H,W,C]"
+	case Order:
+		ok, want = t.DType == S32 && t.Rank() == 1, "numbers of pictures s32[N]"
+	case Word:
+		ok, want = t.Equal(T(U64)), "a scalar u64[]"
+	case Table:
+		ok, want = t.DType == F32 && t.Rank() == 2 && t.Dims[1] == 256, "a table f32[C,256]"
 	}
 	if !ok {
 		return fmt.Errorf("expected %s, found %v", want, t)
@@ -365,4 +374,22 @@ func inferXent(n *Node) ([]Type, error) { return []Type{T(F32, 2)}, checkXent(n)
 
 func inferXentGrad(n *Node) ([]Type, error) {
 	return []Type{n.Args[0].Type.With(F32)}, checkXent(n)
+}
+
+// inferAugment holds the shift to the picture: a mirror has only size-1 pixels
+// beyond the border one, and with zeros more could crop nothing but zeros.
+func inferAugment(n *Node) ([]Type, error) {
+	x, order, values, a := n.Args[0].Type, n.Args[1].Type, n.Args[4].Type, n.Attrs
+	h, w, c := x.Dims[1], x.Dims[2], x.Dims[3]
+	switch limit := min(h, w) - 1; {
+	case values.Dims[0] != c:
+		return nil, fmt.Errorf("expected a table %v, found %v", T(F32, c, 256), values)
+	case a.Fill != FillZero && a.Fill != FillReflect:
+		return nil, fmt.Errorf("expected fill=%s or fill=%s, found %q", FillZero, FillReflect, a.Fill)
+	case a.Pad < 0 || a.Pad > limit:
+		return nil, fmt.Errorf("expected a pad from 0 to %d for pictures of %dx%d, found %d", limit, h, w, a.Pad)
+	case x.Dims[0] > math.MaxInt32:
+		return nil, fmt.Errorf("%v has more pictures than an s32 can number", x)
+	}
+	return []Type{T(F32, order.Dims[0], h, w, c)}, nil
 }

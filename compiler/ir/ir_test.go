@@ -33,6 +33,7 @@ func everyOp() *ir.Module {
 	lr := b.Param("lr", ir.T(ir.F32))
 	seed, step := b.Param("seed", ir.T(ir.U64)), b.Param("step", ir.T(ir.U64))
 	b.Param("bytes", ir.T(ir.U8, 2, 7))
+	set, table := b.Resident("set", ir.T(ir.U8, 9, 7, 5, 3)), b.Resident("table", ir.T(ir.F32, 3, 256))
 	st := f.StateValue
 	conv := ir.Attrs{Pad: 1, Stride: 2}
 
@@ -65,6 +66,7 @@ func everyOp() *ir.Module {
 	dw = b.Op1(ir.Axpy, ir.Attrs{Alpha: 0.0005}, st(w), dw)
 	vNew := b.Op1(ir.Axpy, ir.Attrs{Alpha: 0.9}, st(v), dw)
 	wNew := b.Op1(ir.Descend, ir.Attrs{}, st(w), vNew, lr)
+	b.Op1(ir.Augment, ir.Attrs{Pad: 4, Flip: true, Fill: ir.FillReflect}, set, labels, seed, step, table)
 	rNew := b.Op1(ir.BNRunning, ir.Attrs{Momentum: 0.1, Count: 24}, st(run), s)
 	f.Returns = []*ir.Value{loss, db, x, st(gamma)}
 	f.Assigns = []ir.Assign{{State: w, Value: wNew}, {State: v, Value: vNew}, {State: run, Value: rNew}}

@@ -130,6 +130,10 @@ type Value struct {
 	Index int // which of Node's results
 	Name  string
 	State *State
+
+	// Resident marks a parameter that is the same for every batch, such as a data
+	// set: its leading dimension is not the batch.
+	Resident bool
 }
 
 // IsLeaf reports whether the value is a parameter or a state.

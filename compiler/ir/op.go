@@ -30,13 +30,20 @@ func (c Class) String() string { return classNames[c] }
 type Operand uint8
 
 // The roles: an activation (NHWC), a weight (KRSC), a per-channel vector, a
-// scalar that changes from step to step, a label per sample.
+// scalar that changes from step to step, a label per sample; of a data set that
+// stays in memory its pictures (NHWC, bytes), the numbers of those that make up
+// the batch, a whole number that selects what is random, and a table of what
+// each byte means in each channel.
 const (
 	Act Operand = iota + 1
 	Weight
 	Vec
 	Scalar
 	Labels
+	Pictures
+	Order
+	Word
+	Table
 )
 
 // Info is a row of the op table.
@@ -85,6 +92,7 @@ const (
 	ChannelSum
 	Xent
 	XentGrad
+	Augment
 	Fusion
 	numOps
 )
@@ -99,7 +107,7 @@ var opTable = [numOps]Info{
 	AvgPool:     {"avgpool", Root, []Operand{Act}, 1, nil, inferAvgPool, "mean over the picture: [N,H,W,C] -> [N,1,1,C]"},
 	AvgPoolGrad: {"avgpool_grad", Broadcast, []Operand{Act}, 1, []string{"height", "width"}, inferAvgPoolGrad, "g / (height*width) at each position: [N,1,1,C] -> [N,height,width,C]"},
 	MaxPool:     {"maxpool", Opaque, []Operand{Act}, 1, []string{"pad", "stride", "kernel"}, inferMaxPool, "y[n,p,q,c] = largest of x[n, p*stride+r-pad, q*stride+s-pad, c] over r, s below kernel inside the picture; a NaN is larger than any number"},
-	MaxPoolGrad: {"maxpool_grad", Opaque, []Operand{Act, Act}, 1, []string{"pad", "stride", "kernel"}, inferMaxPoolGrad, "gradient of maxpool by its picture: g [N,P,Q,C], x -> each g added where its window's largest x is, the first of equals row by row"},
+	MaxPoolGrad: {"maxpool_grad", Opaque, []Operand{Act, Act}, 1, []string{"pad", "stride", "kernel"}, inferMaxPoolGrad, "gradient of maxpool by its picture: g [N,P,Q,C], x -> each g added where its window's largest x is, the first of equals row by row; where windows overlap, in their order"},
 
 	ReLU:        {"relu", Map, []Operand{Act}, 1, nil, inferSame, "0 where x < 0, else x"},
 	ReLUGrad:    {"relu_grad", Map, []Operand{Act, Act}, 1, nil, inferSame, "g where x > 0, else 0"},
@@ -127,6 +135,8 @@ var opTable = [numOps]Info{
 
 	Xent:     {"xent", Opaque, []Operand{Act, Labels}, 1, nil, inferXent, "logits [N,1,1,K], labels -> [sum of -log softmax at the label, number of samples whose largest logit is elsewhere]"},
 	XentGrad: {"xent_grad", Opaque, []Operand{Act, Labels}, 1, nil, inferXentGrad, "(softmax - onehot(label)) / n"},
+
+	Augment: {"augment", Opaque, []Operand{Pictures, Order, Word, Word, Table}, 1, []string{"pad", "flip", "fill"}, inferAugment, "pictures, order, seed, epoch, values -> y[n,h,w,c] = values[c, byte], the byte of picture order[n] at (h+dy, w+dx, c), of its mirror image where flip is drawn; beyond the border 0, or with fill=reflect the byte mirrored at the border pixel; flip is the top bit of word 0, dy and dx are words 1 and 2 scaled to -pad..pad, of Philox4x32-10 with key = seed, counter = (order[n], 0, epoch, FNV-1a of \"augment\")"},
 
 	Fusion: {"fusion", Opaque, nil, 0, []string{"kind"}, nil, "the body, as one region"},
 }

@@ -191,11 +191,12 @@ func (p *parser) function(s string) error {
 		if !ok || !ok2 || !isName(pn) || p.vals[pn] != nil {
 			return fmt.Errorf("expected a new parameter as %%NAME : TYPE, found %q", clip(w))
 		}
+		ty, resident := strings.CutSuffix(ty, " resident")
 		t, err := parseType(ty)
 		if err != nil {
 			return err
 		}
-		v := &Value{Type: t, Name: pn}
+		v := &Value{Type: t, Name: pn, Resident: resident}
 		p.vals[pn] = v
 		p.f.Params = append(p.f.Params, v)
 	}

@@ -109,6 +109,9 @@ func (p *printer) function(f *Func) {
 			p.b.WriteString(", ")
 		}
 		fmt.Fprintf(&p.b, "%%%s : %v", v.Name, v.Type)
+		if v.Resident {
+			p.b.WriteString(" resident")
+		}
 	}
 	p.b.WriteString(") {\n")
 	for _, n := range f.Nodes {

@@ -16,7 +16,7 @@ const frame = `module "m" {batch=2}
 state @w : f32[4,3,3,3] role=param init=normal(1)
 state @b : f32[3] role=param init=constant(0)
 state @run : f32[2,3] role=running init=rows(0,1)
-func main(%%x : f32[2,5,5,3], %%y : s32[2], %%m : u1[2,5,5,3], %%lr : f32[], %%seed : u64[]) {
+func main(%%x : f32[2,5,5,3], %%y : s32[2], %%m : u1[2,5,5,3], %%lr : f32[], %%seed : u64[], %%set : u8[9,4,6,3] resident, %%vals : f32[3,256] resident) {
 %s
 }
 `
@@ -91,6 +91,14 @@ func TestReject(t *testing.T) {
 		{"maxpool of a vector", "%0 = maxpool @b {pad=0, stride=1, kernel=1} : f32[3]\nreturn %0", `maxpool: expected an activation [N,H,W,C], found f32[3]`},
 		{"gradient of another window", "%0 = maxpool_grad %x, %x {pad=1, stride=2, kernel=3} : f32[2,5,5,3]\nreturn %0", `maxpool_grad: expected a gradient f32[2,3,3,3], found f32[2,5,5,3]`},
 		{"mask as gradient", "%0 = maxpool_grad %m, %x {pad=1, stride=1, kernel=3} : f32[2,5,5,3]\nreturn %0", `maxpool_grad: expected a gradient f32[2,5,5,3], found u1[2,5,5,3]`},
+		{"pictures that are floats", "%0 = augment %x, %y, %seed, %seed, %vals {pad=0, flip=false, fill=zero} : f32[2,5,5,3]\nreturn %0", `augment: operand 0: expected pictures u8[M,H,W,C], found f32[2,5,5,3]`},
+		{"an order of floats", "%0 = augment %set, %x, %seed, %seed, %vals {pad=0, flip=false, fill=zero} : f32[2,4,6,3]\nreturn %0", `augment: operand 1: expected numbers of pictures s32[N], found f32[2,5,5,3]`},
+		{"a float as epoch", "%0 = augment %set, %y, %seed, %lr, %vals {pad=0, flip=false, fill=zero} : f32[2,4,6,3]\nreturn %0", `augment: operand 3: expected a scalar u64[], found f32[]`},
+		{"a table of states", "%0 = augment %set, %y, %seed, %seed, @run {pad=0, flip=false, fill=zero} : f32[2,4,6,3]\nreturn %0", `augment: operand 4: expected a table f32[C,256], found f32[2,3]`},
+		{"a wide crop", "%0 = augment %set, %y, %seed, %seed, %vals {pad=4, flip=false, fill=zero} : f32[2,4,6,3]\nreturn %0", `augment: expected a pad from 0 to 3 for pictures of 4x6, found 4`},
+		{"an unknown border", "%0 = augment %set, %y, %seed, %seed, %vals {pad=1, flip=false, fill=wrap} : f32[2,4,6,3]\nreturn %0", `augment: expected fill=zero or fill=reflect, found "wrap"`},
+		{"a flip that is none", "%0 = augment %set, %y, %seed, %seed, %vals {pad=1, flip=1, fill=zero} : f32[2,4,6,3]\nreturn %0", `a.ir:6: attribute flip: expected true or false, found "1"`},
+		{"pictures of another size", "%0 = augment %set, %y, %seed, %seed, %vals {pad=1, flip=true, fill=zero} : f32[9,4,6,3]\nreturn %0", `augment (): result 0 is f32[9,4,6,3], expected f32[2,4,6,3]`},
 		{"convert to a mask", "%0 = convert %x {to=u1} : u1[2,5,5,3]\nreturn %0", `convert: convert is between float types, found f32 to u1`},
 
 		// Fusions.
@@ -140,6 +148,9 @@ func TestRejectModules(t *testing.T) {
 		{"function twice", head + "func f() {\nreturn\n}\nfunc f() {\nreturn\n}", `a.ir:5: func f is defined twice`},
 		{"parameter twice", head + "func f(%a : f32[], %a : f32[]) {\nreturn\n}", `a.ir:2: expected a new parameter as %NAME : TYPE, found "%a : f32[]"`},
 		{"parameter that is a number", head + "func f(%0 : f32[]) {\nreturn\n}", `a.ir: func f: parameter %0 needs a name that is not a number, as those of values are`},
+		{"resident scalar", head + "func f(%a : f32[] resident) {\nreturn\n}", `a.ir: func f: parameter %a is a scalar; only what could have the batch's dimension is resident`},
+		{"resident of no type", head + "func f(%a : resident) {\nreturn\n}", `a.ir:2: expected a type`},
+		{"table of other channels", head + "func f(%a : u8[9,4,6,1] resident, %o : s32[2], %s : u64[], %v : f32[3,256] resident) {\n%0 = augment %a, %o, %s, %s, %v {pad=0, flip=false, fill=zero} : f32[2,4,6,1]\nreturn %0\n}", `augment: expected a table f32[1,256], found f32[3,256]`},
 		{"batch of a parameter", head + "func f(%a : f32[3,1]) {\nreturn\n}", `a.ir: func f: parameter %a is f32[3,1]; its leading dimension must be the batch, 2`},
 		{"cut off", head + "func f() {", `a.ir:2: func f ends without return`},
 		{"text after return", head + "func f() {\nreturn\nreturn\n}", `a.ir:4: expected } after return, found "return"`},

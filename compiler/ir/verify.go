@@ -35,7 +35,10 @@ func (f *Func) verify(states map[*State]bool) error {
 		if !isName(p.Name) || isNumber(p.Name) {
 			return fmt.Errorf("parameter %%%s needs a name that is not a number, as those of values are", p.Name)
 		}
-		if r := p.Type.Rank(); r > 0 && p.Type.Dims[0] != f.Module.Batch {
+		switch r := p.Type.Rank(); {
+		case p.Resident && r == 0:
+			return fmt.Errorf("parameter %%%s is a scalar; only what could have the batch's dimension is resident", p.Name)
+		case !p.Resident && r > 0 && p.Type.Dims[0] != f.Module.Batch:
 			return fmt.Errorf("parameter %%%s is %v; its leading dimension must be the batch, %d", p.Name, p.Type, f.Module.Batch)
 		}
 		if f.Param(p.Name) != p {

@@ -40,10 +40,14 @@ func (r *region) checkNode(m *ir.Node) error {
 	}
 	vectors, activations := false, 0
 	for i, a := range m.Args {
-		if d := a.Type.DType; d == ir.U8 || d.IsFloat() && !r.computes(d) {
+		if d := a.Type.DType; d == ir.U8 && m.Op != ir.Augment || d.IsFloat() && !r.computes(d) {
 			return fmt.Errorf("reads %v, the %s target computes in f32: use --precision f32", d, r.arch.Target)
 		}
 		switch m.Op.Info().Args[i] {
+		case ir.Pictures, ir.Table:
+			if r.batched[a] {
+				return fmt.Errorf("operand %d, %v, changes with the batch; expected a resident parameter", i, a.Type)
+			}
 		case ir.Vec, ir.Weight:
 			vectors = vectors || m.Op.Info().Args[i] == ir.Vec
 			if r.batched[a] {

@@ -212,8 +212,6 @@ func blocks(p *plan.Plan) {
 		case plan.Pool:
 			k.Block = plan.Block{Threads: poolThreads, N: channelTile(k.Grid.C)}
 			k.Block.Shared = poolShared(k.Block, p.Vector(k, k.Prologues[0], k.Conv.C, ir.F32))
-		case plan.Xent, plan.XentGrad:
-			k.Block = plan.Block{Threads: lossThreads}
 		case plan.MaxPool, plan.MaxPoolGrad:
 			k.Block = plan.Block{Threads: mapThreads, N: vector(windowVector, k.Grid.C)}
 		case plan.Finish:

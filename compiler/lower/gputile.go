@@ -79,12 +79,16 @@ const (
 	maxBlocks = 8        // resident blocks that are counted with
 	perBlock  = 1 << 10  // bytes of shared memory that the system takes for a block
 
-	maxSums        = 64  // accumulators of a thread
-	maxGradSums    = 96  // of a gradient by the weight
-	maxGradThreads = 512 // more find no registers
-	otherRegisters = 56  // about what a thread needs beside them
-	stepClocks     = 60  // of a step of the weight's ring, beside its multiply
-	blockClocks    = 800 // to start and end a block
+	maxSums        = 64   // accumulators of a thread of a convolution
+	maxGradSums    = 96   // of a gradient by the weight
+	maxGradThreads = 512  // more find no registers
+	convRegisters  = 80   // about what a thread needs beside them
+	gradRegisters  = 110  // the same of a gradient by the weight, which fills two operands
+	maxResident    = 1536 // threads of a multiprocessor, on the GPUs that take fewest
+	hidingWarps    = 12   // warps of a multiprocessor that hide the latency of its loads
+	sharedRate     = 128  // bytes a clock that a multiprocessor reads from its shared memory
+	stepClocks     = 60   // of a step of the weight's ring, beside its multiply
+	blockClocks    = 800  // to start and end a block
 )
 
 // tile is a choice with its prediction.
@@ -96,24 +100,30 @@ type tile struct {
 }
 
 // predict sets the predicted time and the reason of a tile whose blocks take the
-// given clocks each, use the given fraction of the multiply, and need accs
-// accumulators a thread.
-func (t *tile) predict(arch plan.Arch, blocks int, clocks, used float64, accs int) {
-	regs := (accs + otherRegisters) * t.block.Threads
-	resident := max(1, min(maxBlocks, registers/regs, arch.GPU.SharedSM/(t.block.Shared+perBlock)))
+// given clocks each, use the given fraction of the multiply, and need so many
+// registers a thread.
+func (t *tile) predict(arch plan.Arch, blocks int, clocks, used float64, regs int) {
+	b := &t.block
+	b.Resident = max(1, min(maxBlocks, registers/(regs*b.Threads), maxResident/b.Threads))
+	resident := min(b.Resident, arch.GPU.SharedSM/(b.Shared+perBlock))
+	if resident == 0 {
+		return
+	}
 	slots := arch.GPU.SMs * resident
 	waves := ceil(blocks, slots)
 	// Blocks of a multiprocessor share it; a last wave that is not full is as long
-	// as its fullest multiprocessor.
+	// as its fullest multiprocessor. Few warps hide little of the latency.
 	last := blocks - (waves-1)*slots
-	t.clocks = (float64((waves-1)*resident) + float64(ceil(last, arch.GPU.SMs))) * clocks
-	t.block.Why = fmt.Sprintf("%d blocks, %d a multiprocessor: %.2f waves of %d; %.0f %% of the multiply is no padding; about %d registers",
-		blocks, resident, float64(blocks)/float64(slots), slots, 100*used, accs+otherRegisters)
+	share := float64((waves-1)*resident) + float64(ceil(last, arch.GPU.SMs))
+	warps := min(blocks, resident) * b.Threads / warpSize
+	t.clocks = share * clocks * (1 + max(0, 1-float64(warps)/hidingWarps))
+	b.Why = fmt.Sprintf("%d blocks, %d a multiprocessor: %.2f waves of %d; %.0f %% of the multiply is no padding; at most %d registers",
+		blocks, resident, float64(blocks)/float64(slots), slots, 100*used, min(255, registers/(b.Threads*b.Resident)/8*8))
 }
 
 // better keeps the faster of two tiles, of equals the first.
 func better(best, t tile) tile {
-	if best.block.Threads == 0 || t.clocks < best.clocks {
+	if t.clocks > 0 && (best.clocks == 0 || t.clocks < best.clocks) {
 		return t
 	}
 	return best
@@ -160,7 +170,9 @@ func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 					t := tile{block: b, unit: unit}
 					work := float64(samples*rows*px) * float64(c.Out()*c.In())
 					room := float64(units*m*ceil(c.Out(), n)*n) * float64(chunks*k)
-					t.predict(arch, units*phases*ceil(c.Out(), n), max(multiply, load)+stepClocks*steps+float64(m*n*4)/fillRate+blockClocks, work/room, sums)
+					operands := float64(b.Threads/warpSize*(m/b.WarpsM+n/b.WarpsN)*k*maths[math].bytes) / sharedRate * steps
+					clocks := max(multiply, load, operands) + stepClocks*steps + float64(m*n*4)/fillRate + blockClocks
+					t.predict(arch, units*phases*ceil(c.Out(), n), clocks, work/room, sums+convRegisters)
 					best = better(best, t)
 				}
 			}
@@ -291,12 +303,14 @@ func wgradTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile 
 					multiply := float64(m*n*roundUp(unit.pixels(), maths[math].step)*taps) / rate
 					load := float64((unit.pixels()*m+layout.positions*n)*maths[math].bytes) / fillRate
 					store := float64(4*m*n*taps) / fillRate
-					clocks := (max(multiply, load)+stepClocks)*float64(ceil(units, t.splits)) + blockClocks + store
+					depth := roundUp(unit.pixels(), maths[math].step)
+					operands := float64(b.Threads/warpSize*(m/b.WarpsM+n/b.WarpsN*taps/b.WarpsT)*depth*maths[math].bytes) / sharedRate
+					clocks := (max(multiply, load, operands)+stepClocks)*float64(ceil(units, t.splits)) + blockClocks + store
 					if t.splits > 1 {
 						clocks += 3 * store
 					}
 					used := float64(samples*c.P*c.Q) * float64(c.K*c.C) / (float64(units*roundUp(unit.pixels(), maths[math].step)) * float64(tiles*m*n))
-					t.predict(arch, tiles*t.splits, clocks, used, sums)
+					t.predict(arch, tiles*t.splits, clocks, used, sums+gradRegisters)
 					best = better(best, t)
 				}
 			}

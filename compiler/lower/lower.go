@@ -65,12 +65,12 @@ type lowering struct {
 }
 
 // batchedValues finds the values whose leading dimension is the batch:
-// parameters, and what ops compute from such activations. Weights, their
+// parameters but those that are resident, and what ops compute from such activations. Weights, their
 // gradients and channel vectors are not.
 func batchedValues(f *ir.Func) map[*ir.Value]bool {
 	b := map[*ir.Value]bool{}
 	for _, p := range f.Params {
-		b[p] = p.Type.Rank() > 0
+		b[p] = p.Type.Rank() > 0 && !p.Resident
 	}
 	var visit func(nodes []*ir.Node)
 	visit = func(nodes []*ir.Node) {
@@ -118,7 +118,11 @@ func (l *lowering) leaves() error {
 	l.p.State = offset
 	for _, v := range l.f.Params {
 		t := v.Type
-		if !(t.DType == ir.F32 && (t.Rank() == 4 || t.Rank() == 0) || t.DType == ir.S32 && t.Rank() == 1 || t.DType == ir.U64 && t.Rank() == 0) {
+		if v.Resident {
+			if err := l.checkResident(v); err != nil {
+				return err
+			}
+		} else if !(t.DType == ir.F32 && (t.Rank() == 4 || t.Rank() == 0) || t.DType == ir.S32 && t.Rank() == 1 || t.DType == ir.U64 && t.Rank() == 0) {
 			return fmt.Errorf("parameter %%%s is %v: the %s target takes f32[N,H,W,C], s32[N], and scalars f32 and u64", v.Name, t, l.arch.Target)
 		}
 		l.bufs[v] = len(l.p.Buffers)

@@ -203,3 +203,34 @@ func main(%x : f32[2,6,5,4], %g : f32[2,6,5,3]) {
 `)
 	require.Contains(t, kernels(p), "s.assign")
 }
+
+// The CPU's batches come from a loader; what is resident is refused with the reason.
+func TestResident(t *testing.T) {
+	m, err := ir.Parse("load.ir", `module "load" {batch=2}
+func load(%pictures : u8[9,4,6,3] resident, %order : s32[2], %seed : u64[], %epoch : u64[], %values : f32[3,256] resident) {
+  %1 = fusion @load {kind=opaque} (%pictures, %order, %seed, %epoch, %values) {
+    %0 = augment %pictures, %order, %seed, %epoch, %values {pad=1, flip=true, fill=zero} : f32[2,4,6,3] #load
+    yield %0
+  } : f32[2,4,6,3]
+  return %1
+}
+`)
+	require.NoError(t, err)
+	_, err = lower.Plan(m.Func("load"), arch)
+	require.ErrorContains(t, err, "load: parameter %pictures : u8[9,4,6,3] is resident, and the cpu target has no op that takes a batch out of a data set: its batches come from a loader")
+	gpu := plan.Arch{Target: "cuda", ISA: "sm_80", Chans: 1, GPU: plan.GPU{SMs: 1, Shared: 1 << 16, SharedSM: 1 << 16}}
+	p, err := lower.Plan(m.Func("load"), gpu)
+	require.NoError(t, err)
+	require.NoError(t, p.VerifyAgainst(m.Func("load")))
+
+	text := m.String()
+	for _, c := range []struct{ from, to, want string }{
+		{"%pictures : u8[9,4,6,3] resident", "%pictures : u8[2,4,6,3]", "parameter %pictures is u8[2,4,6,3]"},
+		{"%values : f32[3,256] resident", "%values : f32[3,256] resident, %more : s32[4] resident", "parameter %more : s32[4] is resident: the cuda target keeps pictures"},
+	} {
+		m, err := ir.Parse("load.ir", strings.Replace(text, c.from, c.to, 1))
+		require.NoError(t, err)
+		_, err = lower.Plan(m.Func("load"), gpu)
+		require.ErrorContains(t, err, c.want)
+	}
+}

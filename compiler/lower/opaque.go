@@ -16,13 +16,17 @@ func (r *region) opaque(m *ir.Node) error {
 	}
 	switch m.Op {
 	case ir.Xent:
-		r.opaqueKernel(m, plan.Xent).Grid = r.grid(m.Args[0])
+		r.loss(m, plan.Xent, sumThreads)
 	case ir.XentGrad:
-		r.opaqueKernel(m, plan.XentGrad).Grid = r.grid(m.Args[0])
+		r.loss(m, plan.XentGrad, lossThreads)
 	case ir.MaxPool:
 		r.maxPool(m)
 	case ir.MaxPoolGrad:
 		r.maxPoolGrad(m)
+	case ir.Augment:
+		k := r.opaqueKernel(m, plan.Augment)
+		k.Augment = m.Attrs
+		k.Grid = pictures(m.Result().Type, r.batched[m.Result()])
 	default:
 		return fmt.Errorf("no kernel for %s", m.Op)
 	}
@@ -38,6 +42,42 @@ func (r *region) opaqueKernel(m *ir.Node, kind plan.Kind) *plan.Kernel {
 	}
 	arg(k, r.yield[m.Result()], plan.Write)
 	return k
+}
+
+// sumThreads are the threads of the one block that sums the loss of the batch on
+// a GPU: with as many as there can be, most batches are summed in a round or two.
+const sumThreads = 1024
+
+// loss lowers the loss or its gradient. On a GPU enough threads share a sample
+// that each has about four classes: ten classes keep no warp waiting, and a
+// thousand are read in a row.
+func (r *region) loss(m *ir.Node, kind plan.Kind, threads int) {
+	k := r.opaqueKernel(m, kind)
+	k.Grid = r.grid(m.Args[0])
+	if !r.arch.OnGPU() {
+		return
+	}
+	lanes := 1
+	for lanes < warpSize && 4*lanes < k.Grid.C {
+		lanes *= 2
+	}
+	k.Block = plan.Block{Threads: threads, N: lanes}
+	if kind == plan.Xent {
+		k.Block.Shared = 2 * 4 * threads / warpSize // loss and mistakes of each warp
+	}
+}
+
+// checkResident refuses a parameter that is the same for every batch where the
+// target has no op that reads it.
+func (l *lowering) checkResident(v *ir.Value) error {
+	t := v.Type
+	switch {
+	case !l.arch.OnGPU():
+		return fmt.Errorf("parameter %%%s : %v is resident, and the %s target has no op that takes a batch out of a data set: its batches come from a loader", v.Name, t, l.arch.Target)
+	case t.DType == ir.U8 && t.Rank() == 4, t.DType == ir.F32 && t.Rank() == 2:
+		return nil
+	}
+	return fmt.Errorf("parameter %%%s : %v is resident: the %s target keeps pictures u8[M,H,W,C] and tables f32[C,256]", v.Name, t, l.arch.Target)
 }
 
 // window is the geometry of a maxpool of x to y.

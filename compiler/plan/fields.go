@@ -54,6 +54,9 @@ func (f *fields) flag(s string) bool {
 // more tells whether there are words left.
 func (f *fields) more() bool { return f.err == nil && len(f.words) > 0 }
 
+// has tells whether the next word is key=...
+func (f *fields) has(key string) bool { return f.more() && strings.HasPrefix(f.words[0], key+"=") }
+
 func (f *fields) name() string {
 	w := f.next("a name")
 	if f.err == nil {

@@ -76,9 +76,11 @@ func (k *Kernel) Blocks(p *Plan, n int) int {
 	case Xent:
 		return 1
 	case XentGrad:
-		return ceilDiv(n, b.Threads)
+		return ceilDiv(n*b.N, b.Threads)
 	case MaxPool, MaxPoolGrad:
 		return ceilDiv(k.elems(n)/b.N, b.Threads)
+	case Augment: // a thread a pixel
+		return ceilDiv(k.elems(n)/k.Grid.C, b.Threads)
 	}
 	if k.Flat() {
 		return ceilDiv(k.elems(n), FlatBlock)
@@ -145,6 +147,7 @@ func (t ParamType) Bytes() int {
 //	elems               of a flat map: the number of elements
 //	n                   samples of this call, or of a grid that no batch changes; not where arguments come from a table
 //	channels            of Channel ops alone: the length of the vectors
+//	pictures            of an augment: the size of the data set
 //	span                of a weight gradient: the units of the full batch that a split sums
 //	stream0, ...        of each dropout mask: its random stream
 //	count0, ...         of each Channel op with a count: elements a channel has in this call
@@ -170,6 +173,8 @@ func (k *Kernel) Params() []Param {
 	switch k.Kind {
 	case Finish:
 		add("channels", I32, func(p *Plan, _ int) uint64 { return uint64(k.channels(p)) })
+	case Augment:
+		add("pictures", I32, func(p *Plan, _ int) uint64 { return uint64(p.Buffers[k.Args[0].Buffer].Type.Dims[0]) })
 	case WgradSum:
 		add("span", I32, func(p *Plan, _ int) uint64 {
 			return uint64(ceilDiv(k.Pixels.Units(p.Batch), k.Conv.Splits))

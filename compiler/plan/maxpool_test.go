@@ -67,7 +67,7 @@ func TestMaxPoolMutations(t *testing.T) {
 		{"an operand less", func(_, back *plan.Kernel) { back.Args = back.Args[:2] }, "takes 3"},
 		{"a read that writes", func(pool, _ *plan.Kernel) { pool.Args[0].Mode = plan.Update }, "declared update"},
 		{"a tape", func(pool, _ *plan.Kernel) { pool.Epilogue.Slots = 1 }, "no epilogue"},
-		{"no such kind", func(pool, _ *plan.Kernel) { pool.Kind = plan.WgradSum + 1 }, "is of no kind"},
+		{"no such kind", func(pool, _ *plan.Kernel) { pool.Kind = plan.Augment + 1 }, "is of no kind"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, p := pooled(t)

@@ -24,12 +24,15 @@ type Cost struct {
 // Cost counts a kernel's work. A buffer that it reads and writes counts twice.
 func (p *Plan) Cost(k *Kernel) Cost {
 	var c Cost
-	for _, a := range k.Args {
+	for i, a := range k.Args {
 		b := p.Buffers[a.Buffer]
 		if b.Space == Counter {
 			continue
 		}
 		n := float64(b.Type.Bytes())
+		if k.Kind == Augment && i == 0 { // of the data set, the batch
+			n *= float64(k.Grid.Samples) / float64(b.Type.Dims[0])
+		}
 		if a.Mode == Update {
 			n *= 2
 		}

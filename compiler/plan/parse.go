@@ -204,6 +204,9 @@ func (p *parser) kernelBody(k *Kernel) error {
 			f := newFields(rest)
 			k.Pixels = f.grid()
 			err = f.end()
+		case word == "augment" && k.Augment == (ir.Attrs{}):
+			_, attrs, _ := cutAttrs(s)
+			k.Augment, err = parseAttrs(ir.Augment.String(), attrs)
 		case word == "block" && k.Block == (Block{}):
 			k.Block, err = parseBlock(rest)
 		case word == "reduce" && tape == nil && len(k.Reduces) < maxCount:
@@ -230,7 +233,7 @@ func (p *parser) kernelBody(k *Kernel) error {
 
 func (p *parser) arg(k *Kernel, s string) error {
 	f := newFields(s)
-	if k.Grid != (Grid{}) || k.Conv != (ConvShape{}) || k.Block != (Block{}) || len(k.Reduces)+len(k.Channel) > 0 {
+	if k.Grid != (Grid{}) || k.Conv != (ConvShape{}) || k.Augment != (ir.Attrs{}) || k.Block != (Block{}) || len(k.Reduces)+len(k.Channel) > 0 {
 		return fmt.Errorf("expected a line of a kernel, its arguments first; found %q", clip(s))
 	}
 	counted(f, "a", len(k.Args))
@@ -289,6 +292,9 @@ func parseBlock(s string) (Block, error) {
 	head, quoted, why := strings.Cut(s, " why=")
 	f := newFields(head)
 	t.Threads, t.Shared = f.int("threads", 1, maxThreads), f.size("shared")
+	if f.has("resident") {
+		t.Resident = f.int("resident", 1, maxThreads)
+	}
 	if f.more() {
 		t.N = f.int("n", 1, maxCount)
 	}

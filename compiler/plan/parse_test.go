@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"wrnc/compiler/ir"
 	"wrnc/compiler/plan"
 )
 
@@ -71,6 +72,8 @@ func FuzzParse(f *testing.F) {
 	_, p := small(f)
 	text := p.String()
 	f.Add(text)
+	_, load := loaded(f, ir.BF16, true)
+	f.Add(load.String())
 	f.Add("plan \"//\" func=f batch=1\narch target=cpu isa=go chans=8 l1=0 l2=0\nmemory state=0 arena=0 scratch=0\nreturn")
 	for _, cut := range []string{"kernel k2 ", "kernel k9 ", "launch "} {
 		f.Add(text[:strings.Index(text, cut)])

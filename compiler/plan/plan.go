@@ -109,7 +109,8 @@ type Kind uint8
 // that come from memory alone. Pool averages each picture. Finish merges the
 // partials of Reduces and runs Channel ops. Xent and XentGrad are the loss,
 // MaxPool and MaxPoolGrad the op of that name and its gradient. WgradSum is
-// Wgrad and Sum in one: the last split to end adds all of them up.
+// Wgrad and Sum in one: the last split to end adds all of them up. Augment takes
+// a batch out of a data set that stays in memory.
 //
 // On a GPU one kernel does what takes the CPU several: a Conv reads its weight
 // unpacked, and the last unit of a kernel with Reduces merges their partials and
@@ -127,10 +128,11 @@ const (
 	MaxPool
 	MaxPoolGrad
 	WgradSum
+	Augment
 )
 
 var kindNames = [...]string{Pack: "pack", Conv: "conv", Wgrad: "wgrad", Sum: "sum", Map: "map", Pool: "pool", Finish: "finish", Xent: "xent", XentGrad: "xent_grad",
-	MaxPool: "maxpool", MaxPoolGrad: "maxpool_grad", WgradSum: "wgrad_sum"}
+	MaxPool: "maxpool", MaxPoolGrad: "maxpool_grad", WgradSum: "wgrad_sum", Augment: "augment"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -144,9 +146,10 @@ type Kernel struct {
 
 	Grid      Grid // rows that the drain produces, and how they are cut into units
 	Conv      ConvShape
-	Pixels    Grid   // WgradSum: the gradient's pixels, and the units that the splits share
-	Block     Block  // GPU: what one block does
-	Prologues []Tape // one for each activation operand of the root
+	Pixels    Grid     // WgradSum: the gradient's pixels, and the units that the splits share
+	Augment   ir.Attrs // Augment: the attributes of that op
+	Block     Block    // GPU: what one block does
+	Prologues []Tape   // one for each activation operand of the root
 	Epilogue  Tape
 	Reduces   []Reduce // partials that this kernel writes (drain) or merges (Finish)
 	Channel   []ChannelOp
@@ -156,8 +159,9 @@ type Kernel struct {
 // without a root has Threads and N alone.
 type Block struct {
 	Threads        int
+	Resident       int    // blocks that a multiprocessor is to hold at least: what bounds a thread's registers; 0: any
 	Shared         int    // bytes of dynamic shared memory
-	N              int    // channels of a tile; MaxPool: of a thread
+	N              int    // channels of a tile; MaxPool: of a thread; Xent: threads that share a sample
 	Math           string // ffma, bf16 or tf32: how a root multiplies
 	M              int    // Conv: results (pixels) of a tile; WgradSum: channels of the gradient, where N are those of the picture
 	K              int    // Conv: input channels of a step; WgradSum: pixels of a step

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"wrnc/compiler/ir"
 )
 
 // String prints the plan, one fact a line; [Parse] reads the text back. Buffers
@@ -75,6 +77,9 @@ func (w *printer) kernel(i int, k *Kernel) {
 	}
 	if k.Pixels != (Grid{}) {
 		w.line("  pixels %s", k.Pixels.text())
+	}
+	if k.Augment != (ir.Attrs{}) {
+		w.line("  augment%s", formatAttrs(ir.Augment.String(), k.Augment))
 	}
 	if k.Block != (Block{}) {
 		w.line("  block %s", k.Block.text())
@@ -168,6 +173,9 @@ func (g GPU) text() string {
 
 func (t Block) text() string {
 	s := fmt.Sprintf("threads=%d shared=%d", t.Threads, t.Shared)
+	if t.Resident > 0 {
+		s += fmt.Sprintf(" resident=%d", t.Resident)
+	}
 	if t.N > 0 {
 		s += fmt.Sprintf(" n=%d", t.N)
 	}

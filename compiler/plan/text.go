@@ -51,8 +51,10 @@ func realAttr(name string, at func(a *ir.Attrs) *float64) attrText {
 		}}
 }
 
-// attrTexts covers the attributes of the ops that tapes and channel ops hold.
+// attrTexts covers the attributes of the ops that tapes and channel ops hold, and
+// those of augment.
 var attrTexts = []attrText{
+	countAttr("pad", func(a *ir.Attrs) *int { return &a.Pad }),
 	countAttr("height", func(a *ir.Attrs) *int { return &a.Height }),
 	countAttr("width", func(a *ir.Attrs) *int { return &a.Width }),
 	countAttr("count", func(a *ir.Attrs) *int { return &a.Count }),
@@ -75,6 +77,20 @@ var attrTexts = []attrText{
 			}
 			a.To = d
 			return nil
+		}},
+	{"flip",
+		func(a *ir.Attrs) string { return strconv.FormatBool(a.Flip) },
+		func(a *ir.Attrs, s string) error {
+			if a.Flip = s == "true"; !a.Flip && s != "false" {
+				return fmt.Errorf("expected true or false, found %q", clip(s))
+			}
+			return nil
+		}},
+	{"fill",
+		func(a *ir.Attrs) string { return a.Fill },
+		func(a *ir.Attrs, s string) error {
+			a.Fill = s
+			return checkName(s)
 		}},
 }
 

@@ -65,12 +65,14 @@ var shapes = [...]struct {
 	MaxPool:     {args: 2, grid: true, conv: true},
 	MaxPoolGrad: {args: 3, grid: true, conv: true},
 
+	Augment: {args: 6, grid: true},
+
 	WgradSum: {prologues: 2, grid: true, conv: true, epilogue: true, pixels: true},
 }
 
 func (v *kernelVerifier) verify() error {
 	k := v.k
-	if k.Kind < Pack || k.Kind > WgradSum {
+	if k.Kind < Pack || k.Kind > Augment {
 		return fmt.Errorf("is of no kind")
 	}
 	shape := shapes[k.Kind]
@@ -91,6 +93,8 @@ func (v *kernelVerifier) verify() error {
 		return fmt.Errorf("a %v kernel has no convolution", k.Kind)
 	case !shape.epilogue && !k.Epilogue.empty():
 		return fmt.Errorf("a %v kernel has no epilogue", k.Kind)
+	case k.Kind != Augment && k.Augment != ir.Attrs{}:
+		return fmt.Errorf("a %v kernel changes no pictures", k.Kind)
 	case !shape.pixels && k.Pixels != Grid{}:
 		return fmt.Errorf("a %v kernel has no pixels beside its grid", k.Kind)
 	case !shape.finish && len(k.Channel) > 0 && (!v.gpu() || len(k.Reduces) == 0):
@@ -176,11 +180,37 @@ func (v *kernelVerifier) verifyKind() error {
 		v.read(0, true)
 		v.read(1, true)
 		v.write(2)
-		return v.infer(map[Kind]ir.Op{Xent: ir.Xent, XentGrad: ir.XentGrad}[k.Kind], ir.Attrs{}, []int{0, 1}, []int{2})
+		if err := v.infer(map[Kind]ir.Op{Xent: ir.Xent, XentGrad: ir.XentGrad}[k.Kind], ir.Attrs{}, []int{0, 1}, []int{2}); err != nil {
+			return err
+		}
+		return v.verifyDomain(1, 1, v.buffer(0).Type.Channels())
 	case MaxPool, MaxPoolGrad:
 		return v.verifyMaxPool()
+	case Augment:
+		return v.verifyAugment()
 	}
 	return nil
+}
+
+// verifyAugment checks an augment's arguments: the pictures of the data set, the
+// numbers of those wanted, seed, epoch, the values of bytes, and the batch.
+func (v *kernelVerifier) verifyAugment() error {
+	src := []int{0, 1, 2, 3, 4}
+	for i, a := range src {
+		if role := ir.Augment.Info().Args[i]; role != ir.Order && v.buffer(a).Batched {
+			return fmt.Errorf("buffer %s changes with the batch; expected what is resident", v.buffer(a).Name)
+		}
+		v.read(a, true)
+	}
+	v.write(5)
+	if err := v.infer(ir.Augment, v.k.Augment, src, []int{5}); err != nil {
+		return err
+	}
+	d := v.buffer(5).Type.Dims
+	if v.k.Grid.Samples != d[0] {
+		return fmt.Errorf("the grid has %d samples, the batch %d", v.k.Grid.Samples, d[0])
+	}
+	return v.verifyDomain(d[1], d[2], d[3])
 }
 
 // verifyMaxPool checks the arguments of a maxpool (the picture, its result) or
@@ -196,7 +226,7 @@ func (v *kernelVerifier) verifyMaxPool() error {
 	v.write(dst[0])
 	c := v.k.Conv
 	b := v.buffer(picture)
-	if want := ir.T(ir.F32, v.k.Grid.Samples, c.H, c.W, c.C); !b.Type.Equal(want) {
+	if want := ir.T(ir.F32, v.k.Grid.Samples, c.H, c.W, c.C); !b.Type.Equal(want) && (!v.gpu() || !b.Type.SameDims(want)) {
 		return fmt.Errorf("buffer %s is %v, expected %v", b.Name, b.Type, want)
 	}
 	return v.infer(op, ir.Attrs{Pad: c.Pad, Stride: c.Stride, Kernel: c.R}, src, dst)
@@ -240,6 +270,9 @@ func (v *kernelVerifier) verifyBlock() error {
 	} else if t.Threads < 32 || t.Threads > maxThreads || t.Threads%32 != 0 {
 		return fmt.Errorf("blocks of %d threads, expected a multiple of 32 up to %d", t.Threads, maxThreads)
 	}
+	if err := v.verifyVector(); err != nil {
+		return err
+	}
 	if t.Shared < 0 || t.Shared > gpu.Shared {
 		return fmt.Errorf("needs %d bytes of shared memory, %s has %d for a block", t.Shared, v.p.Arch.ISA, gpu.Shared)
 	}
@@ -248,6 +281,23 @@ func (v *kernelVerifier) verifyBlock() error {
 			v.read(i, false)
 			v.write(i)
 		}
+	}
+	return nil
+}
+
+// verifyVector checks how many threads share a sample of a loss, and how many
+// channels a thread of a maxpool has.
+func (v *kernelVerifier) verifyVector() error {
+	n, most, c := v.k.Block.N, 8, v.k.Grid.C
+	switch v.k.Kind {
+	case Xent, XentGrad:
+		most, c = 32, 32
+	case MaxPool, MaxPoolGrad:
+	default:
+		return nil
+	}
+	if v.gpu() && (n < 1 || n > most || n&(n-1) != 0 || c%n != 0) {
+		return fmt.Errorf("a block with n=%d, expected a power of two up to %d that divides %d", n, most, c)
 	}
 	return nil
 }

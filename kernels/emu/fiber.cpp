@@ -37,8 +37,9 @@ void reserve_stacks(u32 n) {
     exit(1);
   }
   stacks_base = reinterpret_cast<u64>(p);
-  // A stack that grows into its neighbour's should end the process instead.
-  for (u32 i = 0; i < n; i++) mprotect(static_cast<u8*>(p) + i * kStackBytes, 4096, PROT_NONE);
+  // A stack that grows into its neighbour's should end the process instead: a frame
+  // is seldom as large as what lies between.
+  for (u32 i = 0; i < n; i++) mprotect(static_cast<u8*>(p) + i * kStackBytes, kStackBytes / 4, PROT_NONE);
 }
 
 void* fresh_stack(u32 i, void (*entry)()) {

@@ -54,8 +54,8 @@ uptr allocate(u64 bytes, bool initialised) {
   const uptr base = top;
   top = round_up(base + bytes + kRedZone, kAlign);
   allocations[base] = {base, bytes, allocated++};
-  memset(reinterpret_cast<void*>(base), 0xff, bytes);
-  global_space.mark(base, bytes, initialised ? kFromHost : kUnwritten);
+  poison(base, bytes);
+  if (initialised) host_wrote(base, bytes);
   return base;
 }
 
@@ -81,7 +81,9 @@ bool release(uptr base) {
   give_back(global_space.writes + global_space.cell(base), cells);
   give_back(global_space.reads + global_space.cell(base), cells);
   allocations.erase(it);
-  if (allocations.empty()) top = global_space.base + kRedZone;
+  // What lies behind the last allocation may be used again.
+  const uptr end = allocations.empty() ? global_space.base : allocations.rbegin()->first + allocations.rbegin()->second.bytes;
+  top = round_up(end + kRedZone, kAlign);
   return true;
 }
 
@@ -99,6 +101,11 @@ u8* host_range(uptr a, u64 bytes) {
 
 void host_wrote(uptr a, u64 bytes) {
   if (bytes) global_space.mark(a, bytes, kFromHost);
+}
+
+void poison(uptr a, u64 bytes) {
+  memset(reinterpret_cast<void*>(a), 0xff, bytes);
+  if (bytes) global_space.mark(a, bytes, kUnwritten);
 }
 
 std::string describe_global(uptr a) {

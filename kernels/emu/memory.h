@@ -23,7 +23,9 @@ bool release(uptr base);
 
 // host_range returns the memory of [a, a+bytes) if one allocation holds it.
 u8* host_range(uptr a, u64 bytes);
+// host_wrote makes the bytes readable, poison makes them NaN that nobody has written.
 void host_wrote(uptr a, u64 bytes);
+void poison(uptr a, u64 bytes);
 
 // describe_global says where an address lies, by the nearest allocation.
 std::string describe_global(uptr a);

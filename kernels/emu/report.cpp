@@ -11,21 +11,24 @@ namespace emu {
 // A broken kernel breaks its rules millions of times, mostly in few places.
 constexpr size_t kKept = 64;
 
-void violate(const char* check, const void* pc, const char* format, ...) {
-  const u64 at = reinterpret_cast<u64>(pc);
+bool known(const char* check, const void* pc) {
   for (Violation& v : report.violations)
-    if (v.pc == at && !strcmp(v.check, check)) {
+    if (v.pc == reinterpret_cast<u64>(pc) && !strcmp(v.check, check)) {
       v.count++;
-      return;
+      return true;
     }
-  if (report.violations.size() == kKept) return;
+  return false;
+}
+
+void violate(const char* check, const void* pc, const char* format, ...) {
+  if (known(check, pc) || report.violations.size() == kKept) return;
 
   char text[512];
   va_list args;
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  report.violations.push_back({check, text, running_block(), running_thread(), at, 1});
+  report.violations.push_back({check, text, running_block(), running_thread(), reinterpret_cast<u64>(pc), 1});
 }
 
 }  // namespace emu

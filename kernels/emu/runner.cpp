@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <string>
@@ -30,7 +31,7 @@ bool private_memory(u64 a) {
 
 namespace {
 
-enum class Request : u32 { kAllocate = 1, kFree, kWrite, kRead, kLoad, kLaunch };
+enum class Request : u32 { kAllocate = 1, kFree, kWrite, kRead, kPoison, kLoad, kLaunch };
 enum class Status : u32 { kDone, kFailed };
 
 void read_all(void* to, u64 n) {
@@ -124,6 +125,13 @@ void do_read(Input& in) {
   answer(Status::kDone, from, n);
 }
 
+void do_poison(Input& in) {
+  const u64 address = in.number<u64>(), n = in.number<u64>();
+  if (!host_range(address, n)) return fail("bytes that no allocation holds");
+  poison(address, n);
+  answer(Status::kDone, nullptr, 0);
+}
+
 void do_load(Input& in) {
   u32 module;
   std::string error;
@@ -173,23 +181,38 @@ void do_launch(Input& in) {
 
 void on_crash(int sig, siginfo_t* info, void*) {
   char text[160];
-  const int n = snprintf(text, sizeof text, "emu: signal %d (address %p) in block %u thread %u\n", sig, info->si_addr,
+  const char* why = sig == SIGSEGV && on_a_stack(reinterpret_cast<u64>(info->si_addr)) ? "stack overflow" : "crash";
+  const int n = snprintf(text, sizeof text, "%s (signal %d, address %p) in block %u thread %u\n", why, sig, info->si_addr,
                          running_block(), running_thread());
   if (write(STDERR_FILENO, text, size_t(n)) != n) _exit(4);
   _exit(3);
 }
 
+// A kernel that never ends must not outlive the test that runs it.
+pid_t parent;
+void on_alarm(int) {
+  if (getppid() != parent) _exit(5);
+}
+
 // Signals get a stack of their own: that of the fiber may be what has run out.
-void report_crashes() {
+void handle_signals() {
   static u8 stack[64 << 10];
   stack_t s = {};
   s.ss_sp = stack;
   s.ss_size = sizeof stack;
   sigaltstack(&s, nullptr);
-  struct sigaction action = {};
-  action.sa_sigaction = on_crash;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  for (const int sig : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(sig, &action, nullptr);
+  struct sigaction crash = {};
+  crash.sa_sigaction = on_crash;
+  crash.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  for (const int sig : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(sig, &crash, nullptr);
+
+  parent = getppid();
+  struct sigaction alarm = {};
+  alarm.sa_handler = on_alarm;
+  alarm.sa_flags = SA_ONSTACK | SA_RESTART;
+  sigaction(SIGALRM, &alarm, nullptr);
+  const itimerval each_second = {{1, 0}, {1, 0}};
+  setitimer(ITIMER_REAL, &each_second, nullptr);
 }
 
 }  // namespace
@@ -197,7 +220,7 @@ void report_crashes() {
 
 int main() {
   using namespace emu;
-  report_crashes();
+  handle_signals();
   reserve_memory();
   reserve_shared();
   reserve_threads();
@@ -217,6 +240,7 @@ int main() {
       case Request::kAllocate: do_allocate(in); break;
       case Request::kFree: do_free(in); break;
       case Request::kRead: do_read(in); break;
+      case Request::kPoison: do_poison(in); break;
       case Request::kLoad: do_load(in); break;
       case Request::kLaunch: do_launch(in); break;
       default: fail("unknown request");

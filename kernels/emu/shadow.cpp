@@ -121,9 +121,18 @@ static bool race(Cell c, Cell bytes) {
   return c > clock_.launch && c <= clock_.block && !ordered_block(c);
 }
 
-static void report_race(Cell c, bool was_write, bool write, u32 bytes, const std::string& where, const void* pc) {
-  violate("race", pc, "%s of %u bytes at %s: %s %s it, and %s", verb(write), bytes, where.c_str(), who(c).c_str(),
+using Describe = std::string(uptr);
+
+static void report_race(Cell c, bool was_write, uptr a, u32 bytes, bool write, Describe where, const void* pc) {
+  if (known("race", pc)) return;
+  violate("race", pc, "%s of %u bytes at %s: %s %s it, and %s", verb(write), bytes, where(a).c_str(), who(c).c_str(),
           was_write ? "wrote" : "read", c <= clock_.block ? "nothing orders the blocks" : "no barrier lies between");
+}
+
+// report_access reports what the state of a cell forbids.
+static void report_access(const char* check, uptr a, u32 bytes, bool write, Describe where, const char* why, const void* pc) {
+  if (known(check, pc)) return;
+  violate(check, pc, "%s of %u bytes at %s%s", verb(write), bytes, where(a).c_str(), why);
 }
 
 static bool judge_global_cells(uptr a, u32 bytes, Cell parts, bool write, const void* pc) {
@@ -131,17 +140,17 @@ static bool judge_global_cells(uptr a, u32 bytes, Cell parts, bool write, const 
   for (u64 i = first; i <= last; i++) {
     const Cell w = global_space.writes[i], r = global_space.reads[i];
     if (w == kOutside) {
-      violate("global-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_global(global_space.base + 2 * i).c_str());
+      report_access("global-oob", global_space.base + 2 * i, bytes, write, describe_global, "", pc);
       return false;
     }
     if (w == kUnwritten) {
       if (write) continue;
-      violate("global-uninit", pc, "read of %u bytes that nobody wrote, at %s", bytes, describe_global(a).c_str());
+      report_access("global-uninit", a, bytes, write, describe_global, ", which nobody has written", pc);
       return true;
     }
     const bool by_write = race(w, parts);
     if (by_write || (write && race(r, parts))) {
-      report_race(by_write ? w : r, by_write, write, bytes, describe_global(a), pc);
+      report_race(by_write ? w : r, by_write, a, bytes, write, describe_global, pc);
       return true;
     }
   }
@@ -157,21 +166,20 @@ static bool judge_shared_cells(uptr a, u32 bytes, Cell parts, bool write, const 
   for (u64 i = first; i <= last; i++) {
     const Cell w = shared_space.writes[i], r = shared_space.reads[i];
     if (w == kOutside) {
-      violate("shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(shared_space.base + 2 * i).c_str());
+      report_access("shared-oob", shared_space.base + 2 * i, bytes, write, describe_shared, "", pc);
       return false;
     }
     if (w == kInFlight) {
-      violate("async-pending", pc, "%s of %u bytes at %s, which an asynchronous copy has not been waited for to write",
-              verb(write), bytes, describe_shared(a).c_str());
+      report_access("async-pending", a, bytes, write, describe_shared, ", which a copy in flight writes", pc);
       return false;
     }
     if (!write && w <= clock_.layout) {
-      violate("shared-uninit", pc, "read of %u bytes that nobody wrote, at %s", bytes, describe_shared(a).c_str());
+      report_access("shared-uninit", a, bytes, write, describe_shared, ", which this block has not written", pc);
       return true;
     }
     const bool by_write = w > clock_.layout && race(w, parts);
     if (by_write || (write && r > clock_.layout && race(r, parts))) {
-      report_race(by_write ? w : r, by_write, write, bytes, describe_shared(a), pc);
+      report_race(by_write ? w : r, by_write, a, bytes, write, describe_shared, pc);
       return true;
     }
   }
@@ -188,7 +196,7 @@ void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
     // A Smem that began since the last barrier has replaced the one that this thread
     // still uses: on a GPU they are the same bytes.
     const bool late = clock_.layout == clock_.interval && clock_.layout != clock_.block;
-    violate(late ? "race" : "shared-oob", pc, "%s of %u bytes at %s", verb(write), bytes, describe_shared(a).c_str());
+    report_access(late ? "race" : "shared-oob", a, bytes, write, describe_shared, "", pc);
     return;
   }
   // Going on would end the process.
@@ -201,10 +209,8 @@ void check_readonly(uptr a, u32 bytes, const void* pc) {
     return;
   }
   for (u64 i = global_space.cell(a); i <= global_space.cell(a + bytes - 1); i++)
-    if (global_space.writes[i] > clock_.launch) {
-      violate("readonly", pc, "load_readonly of %u bytes at %s, which this launch has written", bytes, describe_global(a).c_str());
-      return;
-    }
+    if (global_space.writes[i] > clock_.launch)
+      return report_access("readonly", a, bytes, false, describe_global, ", which this launch has written", pc);
 }
 
 void misaligned(uptr a, u32 bytes, bool write, const void* pc) {

@@ -170,7 +170,7 @@ func BenchmarkGEMM(b *testing.B) {
 			b.ReportMetric(n*n*n/perOp/1e9, "GMAC/s")
 			b.ReportMetric(perOp*1e9/float64(c.Accesses), "ns/access")
 			b.ReportMetric(0, "ns/op")
-			b.Log(fmt.Sprintf("%+v", c))
+			b.Logf("%+v", c)
 		})
 	}
 }

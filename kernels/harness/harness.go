@@ -29,6 +29,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"wrnc/kernels"
 )
@@ -50,7 +51,7 @@ var runtimeFlags = []string{
 //   - -fsanitize=bounds and the others call the runtime where an index leaves a local
 //     array, and where the arithmetic of an index goes wrong.
 //   - -ffp-contract=off is --fmad=false of NVRTC.
-//   - Uninitialised variables hold a pattern, which as a float is NaN.
+//   - Uninitialised variables hold a pattern, which as a float is -1.7e38.
 //   - -g1 is enough to tell lines from addresses.
 //   - -O2 takes half as long again to compile, and kernels run no faster. GCC does not
 //     know #pragma unroll; obeying it would take twice as long.
@@ -59,7 +60,7 @@ var kernelFlags = []string{
 	"-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0",
 	"-fsanitize=bounds,signed-integer-overflow,shift,integer-divide-by-zero",
 	"-fPIC", "-shared", "-nostdlib", "-fno-plt", "-g1", "-Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset",
-	"-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-function",
+	"-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Werror=uninitialized", "-Werror=return-type",
 }
 
 // Harness compiles kernels into a folder, and starts machines that run them.
@@ -87,7 +88,8 @@ type Module struct {
 }
 
 // New prepares dir, compiling the runner into it if it is not there yet. Processes
-// may share a folder; nothing in it is ever changed, only added.
+// may share a folder: nothing in it is ever changed, only added, and removed when
+// nobody has used it for a week.
 func New(dir string) (*Harness, error) {
 	if runtime.GOARCH != "amd64" || runtime.GOOS != "linux" {
 		return nil, ErrNoCompiler
@@ -114,7 +116,28 @@ func New(dir string) (*Harness, error) {
 		return nil, err
 	}
 	h.runner = filepath.Join(dir, "runner-"+hash(string(version), sum, strings.Join(runtimeFlags, " ")))
-	return h, h.add(h.runner, h.buildRunner)
+	if err := h.add(h.runner, h.buildRunner); err != nil {
+		return nil, err
+	}
+	return h, h.forget()
+}
+
+// kept is how long what nobody uses stays in a folder.
+const kept = 7 * 24 * time.Hour
+
+// forget removes what has not been used for long. A file's time is that of its last
+// use, see add.
+func (h *Harness) forget() error {
+	entries, err := os.ReadDir(h.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > kept {
+			os.RemoveAll(filepath.Join(h.dir, e.Name())) // or another process does
+		}
+	}
+	return nil
 }
 
 // texts returns all files that a kernel or the runner is compiled from, and their hash.
@@ -164,7 +187,8 @@ func (h *Harness) buildRunner(to string) error {
 // add makes a file or folder that does not exist yet, by calling build with a name
 // beside it. Whoever comes second finds the finished one: a rename is atomic.
 func (h *Harness) add(name string, build func(to string) error) error {
-	if _, err := os.Stat(name); err == nil {
+	now := time.Now()
+	if err := os.Chtimes(name, now, now); err == nil {
 		return nil
 	}
 	if err := os.MkdirAll(h.dir, 0o755); err != nil {

@@ -115,6 +115,13 @@ func (m *Machine) Read(address uint64, n int) ([]byte, error) {
 	return m.request(read, fields(address, uint64(n)))
 }
 
+// Poison fills n bytes with NaN that nobody has written, as Alloc does: what an
+// arena's bytes are between the lives of two buffers.
+func (m *Machine) Poison(address uint64, n int) error {
+	_, err := m.request(poison, fields(address, uint64(n)))
+	return err
+}
+
 // Launch executes a kernel. An error is one of the launch itself, or a crash or
 // timeout, after which the machine is dead; what the kernel did wrong is in the
 // report.
@@ -142,6 +149,7 @@ const (
 	free
 	write
 	read
+	poison
 	load
 	launch
 )

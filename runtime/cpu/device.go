@@ -134,14 +134,11 @@ func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
 	if p.pool.closed {
 		return nil, fmt.Errorf("%s: the program is closed", p.module.Name)
 	}
-	if in.N < 1 || in.N > f.plan.Batch {
-		return nil, fmt.Errorf("%s: a batch of %d samples; the plan is for 1 to %d", name, in.N, f.plan.Batch)
+	if err := f.plan.CheckBatch(in.N); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := f.inputs(in); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if k := f.singleCount(in.N); k != "" {
-		return nil, fmt.Errorf("%s: kernel %s: batch norm cannot train on one number a channel, as a batch of %d leaves it; take a larger batch", name, k, in.N)
 	}
 	f.n = in.N
 	for t := range f.launches {
@@ -151,25 +148,9 @@ func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
 		}
 	}
 	for i, b := range f.plan.Returns {
-		f.returns[i] = f.mem[b]
-		if buf := &f.plan.Buffers[b]; buf.Batched {
-			f.returns[i] = f.mem[b][:buf.Type.Elems()/f.plan.Batch*in.N]
-		}
+		f.returns[i] = f.mem[b][:f.plan.Elems(b, in.N)]
 	}
 	return f.returns, nil
-}
-
-// singleCount names a kernel that would update running statistics with the
-// variance of one number, or "".
-func (f *function) singleCount(n int) string {
-	for _, k := range f.plan.Kernels {
-		for _, op := range k.Channel {
-			if op.Op == ir.BNRunning && op.Attrs.Count*n < 2*f.plan.Batch {
-				return k.Name
-			}
-		}
-	}
-	return ""
 }
 
 func (f *function) inputs(in runtime.Inputs) error {
@@ -177,10 +158,7 @@ func (f *function) inputs(in runtime.Inputs) error {
 		if b.Space != plan.Input {
 			continue
 		}
-		want := b.Type.Elems()
-		if b.Batched {
-			want = want / f.plan.Batch * in.N
-		}
+		want := f.plan.Elems(i, in.N)
 		have := 1
 		switch b.Type.DType {
 		case ir.F32:
@@ -189,7 +167,7 @@ func (f *function) inputs(in runtime.Inputs) error {
 		case ir.S32:
 			v := in.Labels[b.Name]
 			have, f.labels[i] = len(v), v
-			if err := f.checkLabels(i, v); err != nil {
+			if err := f.plan.CheckLabels(i, v); err != nil {
 				return err
 			}
 		case ir.U64:
@@ -200,20 +178,6 @@ func (f *function) inputs(in runtime.Inputs) error {
 		}
 		if have != want {
 			return fmt.Errorf("parameter %s (%v): expected %d elements for %d samples, found %d", b.Name, b.Type, want, in.N, have)
-		}
-	}
-	return nil
-}
-
-// checkLabels refuses a label that is no class of the loss that reads buffer i.
-func (f *function) checkLabels(i int, labels []int32) error {
-	for _, k := range f.plan.Kernels {
-		if (k.Kind == plan.Xent || k.Kind == plan.XentGrad) && k.Args[1].Buffer == i {
-			for n, l := range labels {
-				if l < 0 || int(l) >= k.Grid.C {
-					return fmt.Errorf("label %d of sample %d: expected 0 to %d", l, n, k.Grid.C-1)
-				}
-			}
 		}
 	}
 	return nil

@@ -52,6 +52,17 @@ func (n Normalize) table() *table {
 	return &t
 }
 
+// Values returns what each byte becomes in each of the first channels: rows of
+// 256 values. A device that normalises by this table gets a Loader's bits.
+func (n Normalize) Values(channels int) []float32 {
+	t := n.table()
+	values := make([]float32, 0, 256*channels)
+	for c := range channels {
+		values = append(values, t[c][:]...)
+	}
+	return values
+}
+
 // check refuses a normalisation under which some of the given number of
 // channels would be blank or not finite.
 func (n Normalize) check(channels int) error {

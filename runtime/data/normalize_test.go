@@ -26,6 +26,13 @@ func TestScale255(t *testing.T) {
 	}
 }
 
+func TestValuesAreRowsOfTheTable(t *testing.T) {
+	n := CIFARMeanStd()
+	require.Len(t, n.Values(2), 512)
+	require.Equal(t, n.table()[0][:], n.Values(2)[:256])
+	require.Equal(t, n.table()[1][:], n.Values(2)[256:])
+}
+
 func TestNormalizeCheck(t *testing.T) {
 	require.NoError(t, CIFARMeanStd().check(3))
 	require.NoError(t, Normalize{Scale: [3]float32{1, 0, 0}}.check(1), "channels that are not there do not count")

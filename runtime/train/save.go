@@ -4,8 +4,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"wrnc/compiler/ir"
-	"wrnc/runtime/checkpoint"
 	"wrnc/runtime/metrics"
 )
 
@@ -15,22 +13,10 @@ const (
 	bestFile = "best.safetensors"
 )
 
-// save writes the parameters and the running statistics, as they are, with the
-// run's facts and the number of epochs that they have seen whole. Velocities are
-// left out: they say nothing about the network. record is that epoch's, or nil
-// where training stopped between two.
+// save keeps the weights as they are, with the run's facts and the number of
+// epochs that they have seen whole. record is that epoch's, or nil where training
+// stopped between two.
 func (r *run) save(file string, epoch int, record *metrics.Epoch) error {
-	var tensors []checkpoint.Tensor
-	for _, s := range r.m.States {
-		if s.Role == ir.Velocity {
-			continue
-		}
-		values, err := r.ex.ReadState(s.Name)
-		if err != nil {
-			return err
-		}
-		tensors = append(tensors, checkpoint.FromFloat32s(s.Name, s.Type.Dims, values))
-	}
 	facts := map[string]string{
 		"model": r.m.Name,
 		"epoch": strconv.Itoa(epoch),
@@ -45,7 +31,7 @@ func (r *run) save(file string, epoch int, record *metrics.Epoch) error {
 	for key, value := range r.o.Metadata {
 		facts[key] = value
 	}
-	return checkpoint.Write(filepath.Join(r.o.Dir, file), tensors, facts)
+	return WriteWeights(filepath.Join(r.o.Dir, file), r.ex, r.m, facts)
 }
 
 func number(n metrics.Number) string { return strconv.FormatFloat(float64(n), 'g', -1, 64) }

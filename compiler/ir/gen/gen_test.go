@@ -131,7 +131,7 @@ func TestRegionsAreWellShaped(t *testing.T) {
 	}
 	for _, op := range ir.Ops() {
 		switch op {
-		case ir.BatchNorm, ir.BatchNormEval, ir.BatchNormGrad, ir.MaxPool, ir.MaxPoolGrad, ir.Xent, ir.XentGrad, ir.Fusion: // Opaque
+		case ir.BatchNorm, ir.BatchNormEval, ir.BatchNormGrad, ir.MaxPool, ir.MaxPoolGrad, ir.Xent, ir.XentGrad, ir.Augment, ir.Fusion: // Opaque
 			require.Zero(t, ops[op], "%s", op)
 		default:
 			require.NotZero(t, ops[op], "no module has a %s", op)

@@ -10,13 +10,13 @@ import (
 
 // Inputs makes random tensors for every parameter of f, with the module's whole
 // batch, and for every state of m: activations of order 1, labels inside the
-// classes, a small learning rate, states around how they start. A running
+// classes, numbers of pictures inside the data set, a small learning rate, states around how they start. A running
 // state's second row, a variance or a sum of squares, is positive. All floats
 // are representable in f32.
 func Inputs(m *ir.Module, f *ir.Func, r *rand.Rand) (in, state map[string]*interp.Tensor) {
 	in, state = map[string]*interp.Tensor{}, map[string]*interp.Tensor{}
 	for _, p := range f.Params {
-		in[p.Name] = param(p, classes(f, p), r)
+		in[p.Name] = param(p, limit(f, p), r)
 	}
 	for _, s := range m.States {
 		state[s.Name] = start(s, r)
@@ -24,7 +24,8 @@ func Inputs(m *ir.Module, f *ir.Func, r *rand.Rand) (in, state map[string]*inter
 	return in, state
 }
 
-// Cut returns the first n samples of a function's inputs: a short batch.
+// Cut returns the first n samples of a function's inputs: a short batch. None of
+// them is resident.
 func Cut(in map[string]*interp.Tensor, n int) map[string]*interp.Tensor {
 	out := map[string]*interp.Tensor{}
 	for name, t := range in {
@@ -45,16 +46,24 @@ func Cut(in map[string]*interp.Tensor, n int) map[string]*interp.Tensor {
 	return out
 }
 
-// classes is the number of classes that labels p may name: the fewest of any
-// loss that reads it.
-func classes(f *ir.Func, p *ir.Value) int {
+// limit is the number of things that p may name: the fewest classes of any loss
+// that reads it as labels, pictures of any data set that it picks from.
+func limit(f *ir.Func, p *ir.Value) int {
 	k := 0
 	visit := func(n *ir.Node) {
 		for i, a := range n.Args {
-			if a == p && n.Op != ir.Fusion && n.Op.Info().Args[i] == ir.Labels {
-				if c := n.Args[0].Type.Channels(); k == 0 || c < k {
-					k = c
-				}
+			if a != p || n.Op == ir.Fusion {
+				continue
+			}
+			c := 0
+			switch n.Op.Info().Args[i] {
+			case ir.Labels:
+				c = n.Args[0].Type.Channels()
+			case ir.Order:
+				c = n.Args[0].Type.Dims[0]
+			}
+			if c > 0 && (k == 0 || c < k) {
+				k = c
 			}
 		}
 	}
@@ -69,7 +78,7 @@ func classes(f *ir.Func, p *ir.Value) int {
 	return max(k, 1)
 }
 
-func param(p *ir.Value, classes int, r *rand.Rand) *interp.Tensor {
+func param(p *ir.Value, limit int, r *rand.Rand) *interp.Tensor {
 	t := interp.New(p.Type)
 	for i := range t.F {
 		switch {
@@ -84,7 +93,7 @@ func param(p *ir.Value, classes int, r *rand.Rand) *interp.Tensor {
 	for i := range t.U {
 		switch p.Type.DType {
 		case ir.S32:
-			t.U[i] = uint64(r.IntN(classes))
+			t.U[i] = uint64(r.IntN(limit))
 		case ir.U8:
 			t.U[i] = uint64(r.IntN(256))
 		default:

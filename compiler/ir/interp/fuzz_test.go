@@ -13,6 +13,7 @@ func FuzzRun(f *testing.F) {
 	f.Add("module \"t\" {batch=2}\nstate @w : f32[2,1,1,2] role=param init=constant(0)\nfunc main(%x : f32[2,1,2,2], %s : f32[2,2], %lr : f32[]) {\n%0 = affine %x, %s : f32[2,1,2,2]\n%1 = conv2d %0, @w {pad=0, stride=1} : f32[2,1,2,2]\n%2 = descend %1, %0, %lr : f32[2,1,2,2]\nreturn %2\n}\n")
 	f.Add("module \"t\" {batch=2}\nfunc main(%a : f32[2], %x : f32[2,2], %seed : u64[]) {\n%0 = add_channel %x, %a : f32[2,2]\n%1 = dropout_mask %seed, %seed {p=0.5, stream=s} : u1[2,1,1,2]\nreturn %0\n}\n")
 	f.Add("module \"t\" {batch=2}\nfunc main(%x : f32[2,3,4,1]) {\n%0 = maxpool %x {pad=1, stride=2, kernel=3} : f32[2,2,2,1]\n%1 = maxpool_grad %0, %x {pad=1, stride=2, kernel=3} : f32[2,3,4,1]\nreturn %1\n}\n")
+	f.Add("module \"t\" {batch=2}\nfunc main(%p : u8[3,2,3,1] resident, %o : s32[2], %s : u64[], %v : f32[1,256] resident) {\n%0 = augment %p, %o, %s, %s, %v {pad=1, flip=true, fill=reflect} : f32[2,2,3,1]\nreturn %0\n}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := ir.Parse("fuzz.ir", text)
 		if err != nil || !small(m) {
@@ -23,7 +24,7 @@ func FuzzRun(f *testing.F) {
 				in, st := map[string]*Tensor{}, map[string]*Tensor{}
 				for _, p := range f.Params {
 					typ := p.Type
-					if typ.Rank() > 0 {
+					if typ.Rank() > 0 && !p.Resident {
 						typ = withBatch(typ, n)
 					}
 					in[p.Name] = New(typ)

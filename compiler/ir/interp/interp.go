@@ -6,8 +6,8 @@
 // multiply-adds, each rounded once; roots and reductions accumulate in float64
 // and round once, since the order of their terms is a target's own business;
 // Channel ops and the loss are computed in float64 and rounded once per result;
-// everything else rounds once. In the float64 mode nothing is rounded and
-// convert is the identity, for tests of gradients by finite differences.
+// everything else rounds each sum and product. In the float64 mode nothing is
+// rounded and convert is the identity, for tests of gradients by finite differences.
 //
 // A fusion means its body. A module declared for a batch of N samples runs with
 // any n <= N of them: n is the leading dimension of the tensors passed in, and
@@ -34,12 +34,12 @@ type Result struct {
 
 // Run evaluates f. in holds a tensor for each parameter and state one for each
 // state that f reads. A tensor has the type declared, but for the leading
-// dimension of parameters, the batch, which may be smaller and is then the same
-// for all of them. Results may share storage with inputs; nothing passed in is
+// dimension of parameters that are not resident, the batch, which may be smaller
+// and is then the same for all of them. Results may share storage with inputs; nothing passed in is
 // changed.
 //
 // It is an error if a tensor is missing or of another shape, if a label is
-// outside the classes, if batch norm in training sees a single element a
+// outside the classes or a picture outside the data set, if batch norm in training sees a single element a
 // channel, or if a value has more than MaxElems elements.
 func Run(f *ir.Func, in, state map[string]*Tensor, opt Options) (*Result, error) {
 	m := &machine{opt: opt, table: meanings(), batch: f.Module.Batch, state: state, env: map[*ir.Value]*Tensor{}}
@@ -89,7 +89,7 @@ func (m *machine) bind(f *ir.Func, in map[string]*Tensor) error {
 			return fmt.Errorf("parameter %%%s : %v has no tensor", p.Name, p.Type)
 		}
 		want := p.Type
-		if p.Type.Rank() > 0 && t.Type.Rank() > 0 {
+		if p.Type.Rank() > 0 && t.Type.Rank() > 0 && !p.Resident {
 			n := t.Type.Dims[0]
 			switch {
 			case n < 1 || n > m.batch:
@@ -138,7 +138,7 @@ func (m *machine) eval(n *ir.Node) error {
 			return fmt.Errorf("%s (%s): %w", n.Op, n.Layer, err)
 		}
 		if fixed(n, i) && !t.Type.SameDims(a.Type) {
-			return fmt.Errorf("%s (%s): operand %d, a weight or channel vector %v, is a parameter cut to %v with the batch", n.Op, n.Layer, i, a.Type, t.Type)
+			return fmt.Errorf("%s (%s): operand %d, %v, does not depend on the batch, but is a parameter cut to %v with the batch", n.Op, n.Layer, i, a.Type, t.Type)
 		}
 		args[i] = t
 	}
@@ -162,7 +162,7 @@ func fixed(n *ir.Node, operand int) bool {
 		return false
 	}
 	role := n.Op.Info().Args[operand]
-	return role == ir.Weight || role == ir.Vec
+	return role == ir.Weight || role == ir.Vec || role == ir.Pictures || role == ir.Table
 }
 
 // fusion evaluates the body in order; what leaves it is what it yields.

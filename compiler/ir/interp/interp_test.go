@@ -142,7 +142,7 @@ func TestShortBatchAsWeight(t *testing.T) {
 	}
 	run(t, f, in(2), nil, exact)
 	_, err := Run(f, in(1), nil, exact)
-	require.EqualError(t, err, "func main: conv2d (): operand 1, a weight or channel vector f32[2,3,3,1], is a parameter cut to f32[1,3,3,1] with the batch")
+	require.EqualError(t, err, "func main: conv2d (): operand 1, f32[2,3,3,1], does not depend on the batch, but is a parameter cut to f32[1,3,3,1] with the batch")
 }
 
 func TestTooLarge(t *testing.T) {

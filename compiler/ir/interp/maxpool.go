@@ -52,7 +52,8 @@ func maxPool(m *machine, n *ir.Node, in []*Tensor) ([]*Tensor, error) {
 }
 
 // maxPoolGrad gives each window's gradient to the element that maxPool took; the
-// gradients of windows that overlap there add up, in the order of the windows.
+// gradients of windows that overlap there add up, in the order of the windows,
+// each sum rounded.
 func maxPoolGrad(m *machine, n *ir.Node, in []*Tensor) ([]*Tensor, error) {
 	g, x := in[0], in[1]
 	if g.Type.Dims[0] != x.Type.Dims[0] {
@@ -62,7 +63,6 @@ func maxPoolGrad(m *machine, n *ir.Node, in []*Tensor) ([]*Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	largest(x, g.Type, &n.Attrs, func(yi, xi int) { dx.F[xi] += g.F[yi] })
-	m.roundAll(dx.F)
+	largest(x, g.Type, &n.Attrs, func(yi, xi int) { dx.F[xi] = m.round(dx.F[xi] + g.F[yi]) })
 	return []*Tensor{dx}, nil
 }

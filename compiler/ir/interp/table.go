@@ -48,6 +48,8 @@ func meanings() map[ir.Op]meaning {
 		ir.Xent:     xent,
 		ir.XentGrad: xentGrad,
 
+		ir.Augment: augment,
+
 		ir.Fusion: fusion,
 	}
 }

@@ -243,6 +243,16 @@ func TestPool(t *testing.T) {
 	require.NoError(t, err, "another text's cancellation is not this one's")
 }
 
+func TestClosedPool(t *testing.T) {
+	p, err := NewPool(1, acting("dies"))
+	require.NoError(t, err)
+	p.Close()
+	_, err = p.Compile(context.Background(), copySource("sm_80"))
+	require.EqualError(t, err, "the pool of compiling processes is closed")
+	_, err = NewPool(0, Self)
+	require.EqualError(t, err, "a pool of 0 processes")
+}
+
 // acting starts the test binary as a worker that misbehaves.
 func acting(part string) func() (*exec.Cmd, error) {
 	return func() (*exec.Cmd, error) {

@@ -20,6 +20,7 @@ type Pool struct {
 	start func() (*exec.Cmd, error)
 	slots chan *worker // nil: not started
 	size  int
+	done  chan struct{} // closed by Close
 }
 
 // workerVariable is set in the environment of a worker.
@@ -60,7 +61,7 @@ func NewPool(n int, start func() (*exec.Cmd, error)) (*Pool, error) {
 		// Without this check such a program would start itself without end.
 		return nil, errors.New("this process was started to compile, but its main does not call nvrtc.Worker")
 	}
-	p := &Pool{start: start, slots: make(chan *worker, n), size: n}
+	p := &Pool{start: start, slots: make(chan *worker, n), size: n, done: make(chan struct{})}
 	for range n {
 		p.slots <- nil
 	}
@@ -77,6 +78,8 @@ func (p *Pool) Compile(ctx context.Context, s Source) (*Result, error) {
 	case w = <-p.slots:
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-p.done:
+		return nil, errors.New("the pool of compiling processes is closed")
 	}
 	defer func() { p.slots <- w }()
 	if w == nil {
@@ -93,14 +96,14 @@ func (p *Pool) Compile(ctx context.Context, s Source) (*Result, error) {
 	return answer.result()
 }
 
-// Close ends the processes. No Compile may be under way.
+// Close waits for what is being compiled and ends the processes. It is called once.
 func (p *Pool) Close() {
+	close(p.done)
 	for range p.size {
 		if w := <-p.slots; w != nil {
 			w.end()
 		}
 	}
-	// The slots stay empty: a Compile after Close waits for its context.
 }
 
 // greeting is what a worker writes first, in plain text: any program can be asked

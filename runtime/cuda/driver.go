@@ -1,0 +1,75 @@
+package cuda
+
+import "wrnc/compiler/plan"
+
+// Driver is the door to a device: its memory, its kernels, and the order of
+// work. It has one order: a call takes effect after those before it, so that a
+// Read sees what the launches before it wrote. It is for one goroutine at a time,
+// and may serve several programs in turn.
+//
+// Launch, Fill and Write may return before the device has done what they ask
+// for. What goes wrong on the device afterwards is the error of a later call, at
+// the latest of Sync. After an error of the device nothing in its memory is
+// known.
+type Driver interface {
+	// Alloc takes memory, whose content is unknown. It starts at a multiple of
+	// plan.Align; bytes is at least 1.
+	Alloc(bytes int) (Ptr, error)
+
+	// Free gives back what Alloc returned. Nothing may use it any more.
+	Free(p Ptr) error
+
+	// Write copies src to the device. src may change once Write has returned.
+	Write(dst Ptr, src []byte) error
+
+	// Read copies len(dst) bytes from the device, after waiting for what was
+	// asked for before.
+	Read(dst []byte, src Ptr) error
+
+	// Fill sets bytes of the device's memory to one value.
+	Fill(p Ptr, value byte, bytes int) error
+
+	// Load compiles texts, or finds what they compile to, and loads it. It
+	// returns a function for each, in order, or an error that names the entry
+	// at fault and then has loaded none.
+	Load(t Texts) ([]Function, error)
+
+	// Unload gives back a function that Load returned.
+	Unload(f Function) error
+
+	// Launch starts a function. args are the bytes of its one parameter, a struct
+	// that it takes by value; Launch keeps no reference to them.
+	Launch(f Function, g Grid, args []byte) error
+
+	// Sync waits until the device has done all that was asked for.
+	Sync() error
+
+	// Close ends the use of the device and gives back what is left of it.
+	Close() error
+}
+
+// Ptr is an address in a device's memory; 0 is none.
+type Ptr uint64
+
+// Function is a driver's handle of a kernel that it has loaded.
+type Function uint64
+
+// Texts are kernels and the files that they include.
+type Texts struct {
+	Kernels []Text
+	Headers map[string]string // by the name that an #include gives; a driver with preludes of its own may leave them aside
+}
+
+// Text is one kernel and what its launches ask for.
+type Text struct {
+	plan.Source
+	Threads int // of each block
+	Shared  int // bytes of dynamic shared memory of each block
+}
+
+// Grid is the extent of a launch, in one dimension.
+type Grid struct {
+	Blocks  int // at least 1
+	Threads int // of each block
+	Shared  int // bytes of dynamic shared memory of each block
+}

@@ -1,0 +1,57 @@
+package train
+
+import (
+	"fmt"
+
+	"wrnc/compiler/ir"
+	"wrnc/runtime"
+	"wrnc/runtime/checkpoint"
+)
+
+// WriteWeights writes the parameters and the running statistics to a safetensors
+// file, with facts about them. Velocities are left out: they say nothing about
+// the network. The file is written whole or not at all.
+func WriteWeights(path string, ex runtime.Executable, m *ir.Module, facts map[string]string) error {
+	var tensors []checkpoint.Tensor
+	for _, s := range m.States {
+		if s.Role == ir.Velocity {
+			continue
+		}
+		values, err := ex.ReadState(s.Name)
+		if err != nil {
+			return err
+		}
+		tensors = append(tensors, checkpoint.FromFloat32s(s.Name, s.Type.Dims, values))
+	}
+	return checkpoint.Write(path, tensors, facts)
+}
+
+// ReadWeights sets the parameters and the running statistics to those of a file
+// that [WriteWeights] wrote, and the velocities to zero. It returns the facts. A
+// file that lacks one of them, has one of another shape, or has what the module
+// has not, is of another network: the error says so, and nothing is set.
+func ReadWeights(path string, ex runtime.Executable, m *ir.Module) (map[string]string, error) {
+	file, err := checkpoint.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	values := make([][]float32, len(m.States))
+	for i, s := range m.States {
+		if s.Role == ir.Velocity {
+			values[i] = make([]float32, s.Type.Elems())
+		} else if values[i], err = file.Float32s(s.Name, s.Type.Dims); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range file.Tensors {
+		if m.State(t.Name) == nil {
+			return nil, fmt.Errorf("%s: tensor %q is of another network than %s", path, t.Name, m.Name)
+		}
+	}
+	for i, s := range m.States {
+		if err := ex.WriteState(s.Name, values[i]); err != nil {
+			return nil, err
+		}
+	}
+	return file.Metadata, nil
+}

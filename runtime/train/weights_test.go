@@ -1,0 +1,50 @@
+package train
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"wrnc/runtime/checkpoint"
+)
+
+func TestWeightsComeBack(t *testing.T) {
+	ex, m := module()
+	ex.state["w"] = []float32{3, -0.5}
+	ex.state["run"] = []float32{7, 2}
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	require.NoError(t, WriteWeights(path, ex, m, map[string]string{"step": "12"}))
+
+	other, m := module()
+	other.state["w.v"] = []float32{1, 1}
+	facts, err := ReadWeights(path, other, m)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"step": "12"}, facts)
+	require.Equal(t, map[string][]float32{"w": {3, -0.5}, "run": {7, 2}, "w.v": {0, 0}}, other.state)
+}
+
+func TestWeightsOfAnotherNetwork(t *testing.T) {
+	ok := []checkpoint.Tensor{checkpoint.FromFloat32s("w", []int{2}, []float32{1, 2}), checkpoint.FromFloat32s("run", []int{2, 1}, []float32{1, 2})}
+	for name, c := range map[string]struct {
+		tensors []checkpoint.Tensor
+		want    string
+	}{
+		"one missing": {ok[:1], `no tensor "run" among its 1; the checkpoint is of another network`},
+		"shape":       {[]checkpoint.Tensor{ok[0], checkpoint.FromFloat32s("run", []int{1, 2}, []float32{1, 2})}, `tensor "run": expected shape [2 1], found [1 2]`},
+		"one more":    {append(ok[:2:2], checkpoint.FromFloat32s("fc.w", []int{1}, []float32{1})), `tensor "fc.w" is of another network than WRN-10-1`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "w.safetensors")
+			require.NoError(t, checkpoint.Write(path, c.tensors, nil))
+			ex, m := module()
+			_, err := ReadWeights(path, ex, m)
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, path)
+			require.Equal(t, []float32{0, 0}, ex.state["w"], "nothing is set")
+		})
+	}
+	ex, m := module()
+	_, err := ReadWeights(filepath.Join(t.TempDir(), "none"), ex, m)
+	require.ErrorContains(t, err, "no such file")
+}
