@@ -2,45 +2,85 @@ package cuda
 
 import (
 	"wrnc/compiler/ir"
+	"wrnc/compiler/plan"
 	"wrnc/kernels/harness"
 )
 
-// The sites of the mutants.
+// The sites of the mutants. Those that edit a text have a name; the others would do
+// with any region of their kind.
 var (
-	// 3x3: dropout in the prologue, residual and statistics in the epilogue. Five
-	// samples are more units than one group.
-	first      = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2", 5, 0}
-	firstF32   = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2", 2, 0}
-	far        = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2", 5, 1000}
-	firstTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2", 2, 0}
-	firstDgrad = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2.dgrad", 5, 0}
-	firstWgrad = site{"wrn-10-1-b13", ir.BF16, "train", "g1.b0.conv2.wgrad", 7, 0}
-	wgradTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2.wgrad", 7, 0}
-	wgradF32   = site{"wrn-10-1-b13", ir.F32, "train", "g1.b0.conv2.wgrad", 7, 0}
-	dgradTF32  = site{"wrn-10-1-b13", ir.TF32, "train", "g1.b0.conv2.dgrad", 2, 0}
-	// The stem: three channels.
-	stem      = site{"wrn-10-1-b13", ir.BF16, "train", "conv0", 2, 0}
-	stemWgrad = site{"wrn-10-1-b13", ir.BF16, "train", "conv0.wgrad", 4, 0}
+	// 3x3: dropout in the prologue, residual and statistics in the epilogue.
+	first      = site{net: "wrn-10-1-b13", precision: ir.BF16, function: "train", regions: "g1.b0.conv2", n: 2}
+	firstF32   = site{net: "wrn-10-1-b13", precision: ir.F32, function: "train", regions: "g1.b0.conv2", n: 2}
+	firstTF32  = site{net: "wrn-10-1-b13", precision: ir.TF32, function: "train", regions: "g1.b0.conv2", n: 2}
+	far        = site{net: "wrn-10-1-b13", precision: ir.F32, function: "train", regions: "g1.b0.conv2", n: 5, far: 1000}
+	firstDgrad = site{net: "wrn-10-1-b13", precision: ir.BF16, function: "train", regions: "g1.b0.conv2.dgrad", n: 2}
+	dgradTF32  = site{net: "wrn-10-1-b13", precision: ir.TF32, function: "train", regions: "g1.b0.conv2.dgrad", n: 2}
+	firstWgrad = site{net: "wrn-10-1-b13", precision: ir.BF16, function: "train", regions: "g1.b0.conv2.wgrad", n: 2}
+	wgradTF32  = site{net: "wrn-10-1-b13", precision: ir.TF32, function: "train", regions: "g1.b0.conv2.wgrad", n: 2}
+	wgradF32   = site{net: "wrn-10-1-b13", precision: ir.F32, function: "train", regions: "g1.b0.conv2.wgrad", n: 2}
+	// Three channels.
+	stem = site{net: "wrn-10-1-b13", precision: ir.BF16, function: "train", regions: "conv0", n: 2}
 	// Stride 2.
-	strided      = site{"wrn-10-1", ir.BF16, "train", "g2.b0.conv1", 2, 0}
-	stridedDgrad = site{"wrn-10-1", ir.BF16, "train", "g2.b0.conv1.dgrad", 2, 0}
-	proj         = site{"wrn-10-1", ir.BF16, "train", "g2.b0.proj", 2, 0}
-	projDgrad    = site{"wrn-10-1", ir.BF16, "train", "g2.b0.proj.dgrad", 2, 0}
-	// Units of two samples, of which the last has one.
-	pairs    = site{"wrn-10-1", ir.BF16, "train", "g3.b0.conv2", 3, 0}
-	pairsMap = site{"wrn-10-1", ir.BF16, "train", "bn.map", 3, 0}
-	// 24 channels in tiles of 32; 48 in chunks of 16, tiles of 64.
-	odd    = site{"wrn-16-1.5", ir.BF16, "train", "g1.b0.conv2", 2, 0}
-	chunks = site{"wrn-16-1.5", ir.BF16, "train", "g2.b0.conv2", 2, 0}
-	slabs  = site{"wrn-16-1.5", ir.BF16, "train", "g3.b0.proj", 2, 0}
-	pool   = site{"wrn-16-1.5", ir.BF16, "train", "pool.pool", 2, 0}
-	// Two Reduces in one epilogue.
-	twice = site{"wrn-50-2-bottleneck", ir.BF16, "train", "g4.b1.conv1.dgrad", 1, 0}
-	// Tables.
-	updates = site{"wrn-10-1", ir.BF16, "train", "fc.b.update g3.b0.conv1.w.update fc.w.update", 2, 0}
-	weights = site{"wrn-10-1", ir.TF32, "train", "g3.b0.conv2.map", 2, 0}
-	folds   = site{"wrn-10-1", ir.BF16, "eval", "g1.b0.bn0.channel g3.b0.bn1.channel g2.b0.bn0.channel", 2, 0}
+	strided      = site{net: "wrn-10-1", precision: ir.BF16, function: "train", regions: "g2.b0.conv1", n: 2}
+	stridedDgrad = site{net: "wrn-10-1", precision: ir.BF16, function: "train", regions: "g2.b0.conv1.dgrad", n: 2}
+	proj         = site{net: "wrn-10-1", precision: ir.BF16, function: "train", regions: "g2.b0.proj", n: 2}
+	projDgrad    = site{net: "wrn-10-1", precision: ir.BF16, function: "train", regions: "g2.b0.proj.dgrad", n: 2}
+	// Shapes that tiles decide.
+	slabs       = site{net: "wrn-40-2", precision: ir.BF16, function: "train", shape: "result in slabs"}
+	chunks      = site{net: "wrn-16-1.5", precision: ir.BF16, function: "train", shape: "input in chunks"}
+	odd         = site{net: "wrn-16-1.5", precision: ir.BF16, function: "train", shape: "channels that fill no tile"}
+	pairs       = site{net: "wrn-10-1", precision: ir.BF16, function: "train", shape: "a unit without all its samples"}
+	even        = site{net: "wrn-10-1", precision: ir.BF16, function: "train", shape: "columns by two blocks"}
+	groups      = site{net: "wrn-10-1", precision: ir.BF16, function: "train", shape: "groups of units"}
+	gradGroups  = site{net: "wrn-10-1", precision: ir.BF16, function: "train", shape: "groups of units, backward"}
+	splitGroups = site{net: "wrn-10-1", precision: ir.BF16, function: "train", shape: "groups of splits"}
+	twice       = site{net: "wrn-50-2-bottleneck", precision: ir.BF16, function: "train", shape: "two Reduces"}
+	// Pools and the loss.
+	pool        = site{net: "wrn-16-1.5", precision: ir.BF16, function: "train", regions: "pool.pool", n: 2}
+	poolGrad    = site{net: "wrn-10-1", precision: ir.BF16, function: "train", regions: "bn.map", n: 3}
+	maxpool     = site{net: "wrn-18-2-imagenet", precision: ir.BF16, function: "train", regions: "maxpool", n: 1}
+	maxpoolGrad = site{net: "wrn-18-2-imagenet", precision: ir.BF16, function: "train", regions: "maxpool.2", n: 1}
+	loss        = site{net: "wrn-16-1.5", precision: ir.BF16, function: "train", regions: "loss", n: 40}
+	lossGrad    = site{net: "wrn-10-1", precision: ir.BF16, function: "train", regions: "loss.2", n: 42}
+	// Tables of arguments.
+	updates = site{net: "wrn-10-1", precision: ir.BF16, function: "train", regions: "fc.b.update g3.b0.conv1.w.update fc.w.update", n: 2}
+	weights = site{net: "wrn-10-1", precision: ir.TF32, function: "train", regions: "g3.b0.conv2.map", n: 2}
+	folds   = site{net: "wrn-10-1", precision: ir.BF16, function: "eval", regions: "g1.b0.bn0.channel g3.b0.bn1.channel g2.b0.bn0.channel", n: 2}
 )
+
+// shapes tell whether a kernel has what the mutants of a site need, for n samples.
+var shapes = map[string]func(p *plan.Plan, k *plan.Kernel, n int) bool{
+	"result in slabs": func(_ *plan.Plan, k *plan.Kernel, _ int) bool {
+		// The limit of ResultTile in conv.cuh.
+		return k.Kind == plan.Conv && k.Block.N/k.Block.WarpsN > min(8192/k.Block.M, 64)/k.Block.WarpsN
+	},
+	"input in chunks": func(_ *plan.Plan, k *plan.Kernel, _ int) bool {
+		return k.Kind == plan.Conv && k.Conv.R == 3 && k.Conv.In() > k.Block.K
+	},
+	"channels that fill no tile": func(_ *plan.Plan, k *plan.Kernel, _ int) bool {
+		return fprop(k) && len(k.Reduces) > 0 && k.Conv.Out()%k.Block.N != 0 && k.Conv.In()%k.Block.K != 0
+	},
+	"a unit without all its samples": func(_ *plan.Plan, k *plan.Kernel, n int) bool {
+		s := k.Grid.SamplesPerUnit
+		return fprop(k) && len(k.Reduces) > 0 && n > s && s > 1 && n%s != 0
+	},
+	"columns by two blocks": func(_ *plan.Plan, k *plan.Kernel, _ int) bool {
+		return fprop(k) && k.Block.N/k.Block.WarpsN%16 == 0
+	},
+	"groups of units": func(_ *plan.Plan, k *plan.Kernel, n int) bool {
+		return fprop(k) && len(k.Reduces) > 0 && k.Grid.Units(n) > plan.UnitGroup
+	},
+	"groups of units, backward": func(_ *plan.Plan, k *plan.Kernel, n int) bool {
+		return k.Kind == plan.Conv && k.Conv.Dgrad && len(k.Reduces) > 0 && k.Grid.Units(n) > plan.UnitGroup
+	},
+	"groups of splits": func(p *plan.Plan, k *plan.Kernel, n int) bool {
+		return k.Kind == plan.WgradSum && k.Conv.Splits > 1 && k.Pixels.Units(n) > plan.SplitGroup*ceilDiv(k.Pixels.Units(p.Batch), k.Conv.Splits)
+	},
+	"two Reduces": func(_ *plan.Plan, k *plan.Kernel, _ int) bool { return len(k.Reduces) > 1 },
+}
+
+func fprop(k *plan.Kernel) bool { return k.Kind == plan.Conv && !k.Conv.Dgrad }
 
 var mutants = []mutant{
 	// ---- Barriers and asynchronous copies.
@@ -82,9 +122,9 @@ var mutants = []mutant{
 		edits: swap("wgrad.cuh", "      if (step > 0) barrier();\n", "")},
 	{name: "pool: no barrier before the sums are added", at: pool, by: harness.Race,
 		edits: swap("pool.cuh", "  barrier();\n", "")},
-	{name: "unit's partial: no barrier after the shuffles", at: first, by: harness.Race,
+	{name: "unit's partial: no barrier after the shuffles", at: groups, by: harness.Race,
 		edits: swap("drain.cuh", "    barrier();\n    for (u32 column = thread_index()", "    for (u32 column = thread_index()")},
-	{name: "merge: no barrier between its threads", at: first, by: harness.Race,
+	{name: "merge: no barrier between its threads", at: groups, by: harness.Race,
 		edits: swap("drain.cuh", "    barrier();\n    if (lane == 0) {", "    if (lane == 0) {")},
 	{name: "unit's partial: no barrier before the next Reduce", at: twice, by: harness.Race,
 		edits: swap("drain.cuh", "    barrier();  // before the scratch is used again\n", "")},
@@ -144,7 +184,7 @@ var mutants = []mutant{
 
 	{name: "flat: vectors begin one element late", at: updates, by: harness.Misaligned,
 		edits: swap("flat.cuh", "+ thread_index() * 4;", "+ thread_index() * 4 + 1;")},
-	{name: "split-K: the workspace is read as if nobody wrote it", at: stemWgrad, by: harness.ReadOnly,
+	{name: "split-K: the workspace is read as if nobody wrote it", at: splitGroups, by: harness.ReadOnly,
 		edits: swap("wgrad.cuh", "load<f32, 4>(mine", "load_readonly<f32, 4>(mine")},
 	{name: "conv: the result tile is read like global memory", at: first, by: harness.ReadOnly,
 		edits: swap("conv.cuh", "load_floats<Epilogue::kVec>(result + m", "load_floats<Epilogue::kVec>((const f32*)result + m")},
@@ -152,12 +192,15 @@ var mutants = []mutant{
 	// ---- Products.
 	{name: "bf16: A's fragments of rows are swapped", at: first, by: numerics, short: true,
 		edits: swap("math.cuh", "mma_bf16(sums, a.r, b.r);", "const u32 r[4] = {a.r[1], a.r[0], a.r[3], a.r[2]}; mma_bf16(sums, r, b.r);")},
-	{name: "bf16: B's blocks of columns are swapped", at: first, by: numerics,
-		edits: swap("math.cuh", "        ldmatrix_x2(b[0].r, tile + own[0]);\n      }\n    }\n  };\n\n  // The same matrices", "        ldmatrix_x2(b[0].r, tile + own[0]); const u32 r0 = b[0].r[0]; b[0].r[0] = b[0].r[1]; b[0].r[1] = r0;\n      }\n    }\n  };\n\n  // The same matrices")},
-	{name: "math: B's second block is the first", at: odd, by: numerics,
+	{name: "bf16: B's terms are swapped", at: first, by: numerics,
+		edits: swap("math.cuh", "mma_bf16(sums, a.r, b.r);", "const u32 r[2] = {b.r[1], b.r[0]}; mma_bf16(sums, a.r, r);")},
+	{name: "math: B's second block is the first", at: even, by: numerics,
 		edits: []edit{{file: "math.cuh", old: "b[1] = B{{r[2], r[3]}}", new: "b[1] = B{{r[0], r[1]}}", times: 3}}},
 	{name: "bf16: backward, the weight is not transposed", at: firstDgrad, by: numerics,
-		edits: swap("math.cuh", "ldmatrix_x2_trans(", "ldmatrix_x2(")},
+		edits: []edit{
+			{file: "math.cuh", old: "ldmatrix_x2_trans(", new: "ldmatrix_x2("},
+			{file: "math.cuh", old: "ldmatrix_x4_trans(r, ", new: "ldmatrix_x4(r, "},
+		}},
 	{name: "tf32: terms of A are four apart", at: dgradTF32, by: numerics,
 		edits: swap("math.cuh", "mma_tf32(sums, a.r, b.r);", "const u32 r[4] = {a.r[0], a.r[2], a.r[1], a.r[3]}; mma_tf32(sums, r, b.r);")},
 	{name: "tf32: an operand is not rounded", at: firstTF32, by: harness.TF32Unrounded,
@@ -226,11 +269,11 @@ var mutants = []mutant{
 		edits: swap("", "const auto x1 = relu(x0);", "const auto x1 = x0;")},
 	{name: "a row of a channel vector is the one before", at: firstDgrad, by: numerics,
 		edits: swap("", "a.a3 + 32 + c", "a.a3 + 16 + c")},
-	{name: "bf16: neighbours are exchanged when rounded", at: pairsMap, by: numerics,
+	{name: "bf16: neighbours are exchanged when rounded", at: poolGrad, by: numerics,
 		edits: swap("ops.cuh", "bf16x2_bits(x.v[i], V > 1 ? x.v[i + 1] : 0.0f)", "bf16x2_bits(V > 1 ? x.v[i + 1] : 0.0f, x.v[i])")},
 	{name: "tf32: halves are rounded up", at: weights, by: numerics,
 		edits: swap("ops.cuh", "b + 0xfff + (b >> 13 & 1)", "b + 0x1000")},
-	{name: "a sample's value is read at its pixels", at: pairsMap, by: harness.GlobalOOB,
+	{name: "a sample's value is read at its pixels", at: poolGrad, by: harness.GlobalOOB,
 		edits: swap("", "(i64)at.n * 64 + c", "at.pixel * 64 + c")},
 	{name: "pool: divides by one pixel too few", at: pool, by: numerics,
 		edits: swap("pool.cuh", "f32(pixels)", "f32(pixels - 1)")},
@@ -244,7 +287,7 @@ var mutants = []mutant{
 		edits: swap("", "s.q0.add(x5,", "s.q0.add(x4,")},
 	{name: "gradient's statistics are not centred", at: firstDgrad, by: numerics,
 		edits: swap("drain.cuh", "fma(g.v[i], x.v[i] - mean.v[i], dot.v[i])", "fma(g.v[i], x.v[i], dot.v[i])")},
-	{name: "statistics: the distance of means is not weighted", at: first, by: numerics,
+	{name: "statistics: the distance of means is not weighted", at: groups, by: numerics,
 		edits: swap("drain.cuh", "na * share, a.m2 + b.m2", "na, a.m2 + b.m2")},
 	{name: "statistics: units weigh the same", at: pairs, by: numerics,
 		edits: swap("drain.cuh", "const f32 weight = Grid::pixels(unit, Span, samples)", "const f32 weight = 64")},
@@ -254,21 +297,21 @@ var mutants = []mutant{
 		edits: swap("drain.cuh", "      if (count == 0) shift.v[i] = x.v[i];\n", "")},
 	{name: "statistics: a merge's squares are not shifted", at: far, by: numerics,
 		edits: swap("drain.cuh", "    if (!some) shift = k.mean;\n", "")},
-	{name: "statistics: a thread counts its pixels once too often", at: first, by: numerics,
+	{name: "statistics: a thread counts its pixels once too often", at: groups, by: numerics,
 		edits: swap("drain.cuh", "square.v[i] = fma(d, d, square.v[i]);\n    }\n    count++;", "square.v[i] = fma(d, d, square.v[i]);\n    }\n    count += 1 + (count == 0);")},
-	{name: "unit's partial: one warp is left out", at: first, by: numerics,
+	{name: "unit's partial: one warp is left out", at: groups, by: numerics,
 		edits: swap("drain.cuh", "slot < kSlots; slot++) {\n      const f32 other = counts", "slot + 1 < kSlots; slot++) {\n      const f32 other = counts")},
-	{name: "merge: a group has one unit too few", at: first, by: numerics,
+	{name: "merge: a group has one unit too few", at: groups, by: numerics,
 		edits: swap("drain.cuh", "slot < slots; slot += i32(kLanes)", "slot + 1 < slots; slot += i32(kLanes)")},
-	{name: "merge: begins with the block that comes last", at: first, by: ordered,
+	{name: "merge: begins with the block that comes last", at: groups, by: ordered,
 		edits: swap("drain.cuh", "const i32 unit = first + slot * i32(Span);", "const i32 unit = first + (slot + i32(block_index())) % slots * i32(Span);")},
-	{name: "finish: a group's counter expects one block more", at: first, by: counter,
+	{name: "finish: a group's counter expects one block more", at: groups, by: counter,
 		edits: swap("drain.cuh", "+ tile, u32(slots))", "+ tile, u32(slots) + 1)")},
-	{name: "finish: all groups count at one place", at: first, by: harness.LastBlock,
+	{name: "finish: all groups count at one place", at: groups, by: harness.LastBlock,
 		edits: swap("drain.cuh", "counters + tiles * (1 + group) + tile", "counters + tiles + tile")},
-	{name: "finish: every group's last block finishes", at: firstDgrad, by: harness.Race,
+	{name: "finish: every group's last block finishes", at: gradGroups, by: harness.Race,
 		edits: swap("drain.cuh", "if (last_block(counters + tile, u32(groups))) {", "last_block(counters + tile, u32(groups)); {")},
-	{name: "finish: every block finishes", at: first, by: harness.Race,
+	{name: "finish: every block finishes", at: groups, by: harness.Race,
 		edits: swap("drain.cuh", "if (last_block(counters + tiles * (1 + group) + tile, u32(slots))) {", "last_block(counters + tiles * (1 + group) + tile, u32(slots)); {")},
 	{name: "finish: threads without a channel of their own write", at: first, by: harness.Race,
 		edits: swap("", "if (r.owns()) {", "{")},
@@ -276,17 +319,37 @@ var mutants = []mutant{
 		edits: swap("ops.cuh", "div_(s.m2, count - 1.0f)", "div_(s.m2, count)")},
 	{name: "finish: gamma's gradient takes beta's place", at: firstDgrad, by: numerics,
 		edits: swap("", "a.a15[c] = t0.dgamma;\n      a.a16[c] = t0.dbeta;", "a.a16[c] = t0.dgamma;\n      a.a15[c] = t0.dbeta;")},
-	{name: "split-K: groups are added where splits lie", at: stemWgrad, by: numerics,
+	{name: "split-K: groups are added where splits lie", at: splitGroups, by: numerics,
 		edits: swap("wgrad.cuh", "add_splits<L, Tile>(sums, mine, 0, kSplitGroup, groups)", "add_splits<L, Tile>(sums, mine, 0, 1, groups)")},
-	{name: "split-K: the first split counts twice", at: stemWgrad, by: numerics,
+	{name: "split-K: the first split counts twice", at: splitGroups, by: numerics,
 		edits: swap("wgrad.cuh", "  each_sum(sums, [](u32, f32(&block)[4]) { block[0] = block[1] = block[2] = block[3] = 0; });\n", "")},
-	{name: "split-K: a group's sum is not stored", at: stemWgrad, by: numerics,
+	{name: "split-K: a group's sum is not stored", at: splitGroups, by: numerics,
 		edits: swap("wgrad.cuh", "        store_split<L, Tile>(sums, mine, first);", "        ")},
-	{name: "split-K: the last block adds to its own sums", at: stemWgrad, by: ordered,
+	{name: "split-K: the last block adds to its own sums", at: splitGroups, by: ordered,
 		edits: []edit{
 			{file: "wgrad.cuh", old: "  each_sum(sums, [](u32, f32(&block)[4]) { block[0] = block[1] = block[2] = block[3] = 0; });\n", new: "  const i32 own = i32(block_index()) / (L::kTilesM * L::kTilesN);\n"},
 			{file: "wgrad.cuh", old: "    const f32* const mine = workspace + (first + slot * step)", new: "    if ((first + slot * step) / step == own / step) continue;\n    const f32* const mine = workspace + (first + slot * step)"},
 		}},
-	{name: "split-K: a split has one unit too many", at: stemWgrad, by: numerics,
+	{name: "split-K: a split has one unit too many", at: splitGroups, by: numerics,
 		edits: swap("wgrad.cuh", "imin(begin + span, L::Grid::count(args.n))", "imin(begin + span + 1, L::Grid::count(args.n))")},
+
+	// ---- The loss, and pools of windows.
+	{name: "loss: no barrier before warps are added", at: loss, by: harness.Race,
+		edits: swap("xent.cuh", "  barrier();\n  if (warp_index() == 0) {", "  if (warp_index() == 0) {")},
+	{name: "loss: one class too many", at: loss, by: harness.GlobalOOB,
+		edits: swap("xent.cuh", "end = valid ? Shape::kClasses : 0;", "end = valid ? Shape::kClasses + 1 : 0;")},
+	{name: "loss: the last warp is left out", at: loss, by: numerics,
+		edits: swap("xent.cuh", "lane_index() < Shape::kWarps;", "lane_index() + 1 < Shape::kWarps;")},
+	{name: "loss: samples past the last count", at: loss, by: numerics,
+		edits: swap("xent.cuh", "if (sample < u32(n) && row.first == 0)", "if (row.first == 0)")},
+	{name: "loss: the gradient is that of the sum", at: lossGrad, by: numerics,
+		edits: swap("xent.cuh", "p - 1.0f : p, f32(n))", "p - 1.0f : p, 1.0f)")},
+	{name: "loss: lanes without a sample do not shuffle", at: lossGrad, by: harness.Deadlock,
+		edits: swap("xent.cuh", "  const LossRow<Shape, T> row(logits, labels, sample, n);\n  f32* const to", "  if (sample >= u32(n)) return;\n  const LossRow<Shape, T> row(logits, labels, sample, n);\n  f32* const to")},
+	{name: "maxpool: one row above the picture", at: maxpool, by: harness.GlobalOOB,
+		edits: swap("maxpool.cuh", "if (i >= 0 && i < H && j >= 0 && j < W) {", "if (i >= -1 && i < H && j >= 0 && j < W) {")},
+	{name: "maxpool: of equals the last takes the gradient", at: maxpoolGrad, by: numerics,
+		edits: swap("maxpool.cuh", "before ? !(u < x) : !(u <= x)", "before ? !(u <= x) : !(u < x)")},
+	{name: "maxpool: a pixel's last window is left out", at: maxpoolGrad, by: numerics,
+		edits: swap("maxpool.cuh", "imin((at.y + pad) / step + 1, P)", "imin((at.y + pad) / step, P)")},
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -37,17 +38,21 @@ type edit struct {
 }
 
 // site is where a mutant lives: regions of a sample network that run together, and
-// the number of samples.
+// the number of samples. Of a site with a shape these are the cheapest that have it.
 type site struct {
 	net       string
 	precision ir.DType
 	function  string
 	regions   string // names with blanks between them
 	n         int
+	shape     string  // of shapes
 	far       float64 // of a residual from zero
 }
 
 func (s site) String() string {
+	if s.shape != "" {
+		return fmt.Sprintf("%s %s, %s", s.program(), s.function, s.shape)
+	}
 	return fmt.Sprintf("%s %s @%s, n=%d", s.program(), s.function, s.regions, s.n)
 }
 
@@ -155,7 +160,7 @@ func (b *bench) close() {
 // run runs a site with some edits in every schedule. It returns the checks that find
 // a fault, with what each says first.
 func (b *bench) run(s site, edits []edit) (map[string]string, error) {
-	g, rs, err := b.find(s)
+	g, rs, n, err := b.find(s)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +178,7 @@ func (b *bench) run(s site, edits []edit) (map[string]string, error) {
 			b.m.Timeout = 20 * time.Second
 		}
 		r := &rig{h: h, m: b.m, p: g.p, f: g.f, src: src, opts: opts, far: s.far}
-		if err := r.runAll(rs, s.n, 1); err != nil && len(r.found) == 0 {
+		if err := r.runAll(rs, n, 1); err != nil && len(r.found) == 0 {
 			return nil, err
 		}
 		for _, f := range r.found {
@@ -196,24 +201,49 @@ func (b *bench) run(s site, edits []edit) (map[string]string, error) {
 	return found, nil
 }
 
-// find returns the regions of a site.
-func (b *bench) find(s site) (program, []*region, error) {
-	for _, g := range b.nets[s.program()] {
-		if g.p.Func != s.function {
-			continue
-		}
-		all := regions(g.p, g.f)
-		var rs []*region
-		for _, name := range strings.Fields(s.regions) {
-			i := slices.IndexFunc(all, func(r *region) bool { return r.n.Layer == name })
-			if i < 0 {
-				return g, nil, fmt.Errorf("%s has no fusion @%s", g.name, name)
-			}
-			rs = append(rs, all[i])
-		}
-		return g, rs, nil
+// find returns the regions of a site and the number of samples.
+func (b *bench) find(s site) (program, []*region, int, error) {
+	i := slices.IndexFunc(b.nets[s.program()], func(g program) bool { return g.p.Func == s.function })
+	if i < 0 {
+		return program{}, nil, 0, fmt.Errorf("%s has no function %s", s.net, s.function)
 	}
-	return program{}, nil, fmt.Errorf("%s has no function %s", s.net, s.function)
+	g := b.nets[s.program()][i]
+	all := regions(g.p, g.f)
+	if s.shape != "" {
+		r, n := cheapest(g.p, all, shapes[s.shape])
+		if r == nil {
+			return g, nil, 0, fmt.Errorf("%s has no region of shape %q", g.name, s.shape)
+		}
+		return g, []*region{r}, n, nil
+	}
+	var rs []*region
+	for _, name := range strings.Fields(s.regions) {
+		i := slices.IndexFunc(all, func(r *region) bool { return r.n.Layer == name })
+		if i < 0 {
+			return g, nil, 0, fmt.Errorf("%s has no fusion @%s", g.name, name)
+		}
+		rs = append(rs, all[i])
+	}
+	return g, rs, s.n, nil
+}
+
+// cheapest returns the region of a shape that costs least, with the fewest samples
+// that give it the shape.
+func cheapest(p *plan.Plan, rs []*region, has func(p *plan.Plan, k *plan.Kernel, n int) bool) (best *region, samples int) {
+	least := math.Inf(1)
+	for _, r := range rs {
+		for n := 1; n <= p.Batch && len(r.kernels) == 1; n++ {
+			k := p.Kernels[r.kernels[0]]
+			if !has(p, k, n) {
+				continue
+			}
+			if cost := p.Cost(k).FLOPs * float64(n); cost < least {
+				best, samples, least = r, n, cost
+			}
+			break
+		}
+	}
+	return best, samples
 }
 
 // seed makes the edits.
