@@ -31,7 +31,7 @@ WRNC_DEVICE Floats<V> map_floats(F f) {
   return y;
 }
 
-// ---- Memory. A pointer to const says that no thread of the kernel writes there.
+// ---- Memory.
 
 WRNC_DEVICE f32 widen(f32 x) { return x; }
 WRNC_DEVICE f32 widen(bf16 x) { return from_bits(u32(x.bits) << 16); }
@@ -41,24 +41,51 @@ WRNC_DEVICE void narrow(f32& to, f32 x) { to = x; }
 WRNC_DEVICE void narrow(bf16& to, f32 x) { to.bits = u16(bits_of(x) >> 16); }
 WRNC_DEVICE void narrow(u8& to, f32 x) { to = x != 0; }
 
+template <class T, u32 V>
+WRNC_DEVICE Floats<V> widened(const Vec<T, V>& x) {
+  return map_floats<V>([&](u32 i) { return widen(x.v[i]); });
+}
+
+template <class T, u32 V>
+WRNC_DEVICE Vec<T, V> narrowed(Floats<V> x) {
+  Vec<T, V> y;
+#pragma unroll
+  for (u32 i = 0; i < V; i++) narrow(y.v[i], x.v[i]);
+  return y;
+}
+
+// load_floats and store_floats are for tensors, in global memory. A pointer to const
+// says that no thread of the kernel writes there.
 template <u32 V, class T>
 WRNC_DEVICE Floats<V> load_floats(const T* p) {
-  const Vec<T, V> x = load_readonly<T, V>(p);
-  return map_floats<V>([&](u32 i) { return widen(x.v[i]); });
+  return widened(load_readonly<T, V>(p));
 }
 
 template <u32 V, class T>
 WRNC_DEVICE Floats<V> load_floats(T* p) {
-  const Vec<T, V> x = load<T, V>(p);
-  return map_floats<V>([&](u32 i) { return widen(x.v[i]); });
+  return widened(load<T, V>(global(p)));
 }
 
 template <u32 V, class T>
 WRNC_DEVICE void store_floats(T* p, Floats<V> x) {
-  Vec<T, V> y;
-#pragma unroll
-  for (u32 i = 0; i < V; i++) narrow(y.v[i], x.v[i]);
-  store<T, V>(p, y);
+  store<T, V>(global(p), narrowed<T>(x));
+}
+
+// The same for tiles, in shared memory.
+template <u32 V, class T>
+WRNC_DEVICE Floats<V> load_tile(const T* p) {
+  return widened(load<T, V>(p));
+}
+
+template <u32 V, class T>
+WRNC_DEVICE void store_tile(T* p, Floats<V> x) {
+  store<T, V>(p, narrowed<T>(x));
+}
+
+// scalar reads a number that changes from step to step.
+template <class T>
+WRNC_DEVICE T scalar(const T* p) {
+  return load_readonly<T, 1>(p).v[0];
 }
 
 // ---- Map ops.

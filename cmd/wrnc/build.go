@@ -10,6 +10,7 @@ import (
 
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
+	"wrnc/compiler/passes"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 )
@@ -18,7 +19,7 @@ import (
 type buildCommand struct {
 	Network        string   `arg:"" name:"file|name" help:"A .wrn file, a name such as WRN-16-8, or an .ir file."`
 	Out            string   `short:"o" help:"Write every stage into this folder." placeholder:"DIR"`
-	Emit           string   `help:"Print one stage: ast, ir, fusion (what was fused, and why not), plan, or cuda (the kernels' text)." placeholder:"STAGE"`
+	Emit           string   `help:"Print one stage: ast, ir, fusion (what was fused, and why not), plan, cuda (the kernels' text), or report (all of it as one page of HTML)." placeholder:"STAGE"`
 	PrintAfter     []string `help:"Print the IR after a pass, or after all." placeholder:"PASS"`
 	PrintPositions bool     `help:"With each value of the IR, print its place in the network's text."`
 	Target         string   `help:"cuda, which needs no GPU to build for; or cpu." default:"cuda" placeholder:"T"`
@@ -36,14 +37,14 @@ func (c *buildCommand) Help() string {
 }
 
 // stages are --emit's values.
-func stages() []string { return []string{"ast", "ir", "fusion", "plan", "cuda"} }
+func stages() []string { return []string{"ast", "ir", "fusion", "plan", "cuda", "report"} }
 
 // built is a compiled and planned network, and how it came to be.
 type built struct {
 	text      []byte       // of the input
 	module    *ir.Module   // after the last pass
 	after     []passOutput // in order
-	decisions string
+	decisions []passes.Decision
 	plans     []*plan.Plan
 	sources   [][]plan.Source // of each plan, where the target has text
 }
@@ -71,13 +72,20 @@ func (c *buildCommand) Run(s *session) error {
 	c.printPasses(s.stdout, b.after)
 	facts := c.facts(b)
 	if c.Out != "" {
-		if err := writeBuild(c.Out, c.files(b), facts); err != nil {
+		files, err := c.files(b)
+		if err != nil {
+			return err
+		}
+		if err := writeBuild(c.Out, files, facts); err != nil {
 			return err
 		}
 	}
 	switch {
 	case c.Emit != "":
-		_, err = io.WriteString(s.stdout, c.stage(b))
+		var text string
+		if text, err = c.stage(b); err == nil {
+			_, err = io.WriteString(s.stdout, text)
+		}
 	case c.JSON:
 		err = s.printJSON(facts)
 	case len(c.PrintAfter) == 0:
@@ -138,11 +146,7 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 		return nil, err
 	}
 	b.module = result.Module
-	var lines strings.Builder
-	for _, d := range result.Decisions {
-		fmt.Fprintln(&lines, d)
-	}
-	b.decisions = lines.String()
+	b.decisions = result.Decisions
 	if !c.plans() {
 		return b, nil
 	}
@@ -164,7 +168,7 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 // plans tells whether anything that was asked for needs the plans. The IR alone
 // can be had of networks that no target runs.
 func (c *buildCommand) plans() bool {
-	return c.Out != "" || c.Emit == "plan" || c.Emit == "cuda" || c.Emit == "" && (c.JSON || len(c.PrintAfter) == 0)
+	return c.Out != "" || c.Emit == "plan" || c.Emit == "cuda" || c.Emit == "report" || c.Emit == "" && (c.JSON || len(c.PrintAfter) == 0)
 }
 
 // compile runs the compiler on a network or on IR.
@@ -227,20 +231,31 @@ func (c *buildCommand) printPasses(w io.Writer, after []passOutput) {
 }
 
 // stage is the text that --emit asks for.
-func (c *buildCommand) stage(b *built) string {
+func (c *buildCommand) stage(b *built) (string, error) {
 	switch c.Emit {
 	case "ir":
-		return b.module.Format(ir.PrintOptions{Positions: c.PrintPositions})
+		return b.module.Format(ir.PrintOptions{Positions: c.PrintPositions}), nil
 	case "fusion":
-		return b.decisions
+		return b.fusion(), nil
 	case "cuda":
-		return b.cuda()
+		return b.cuda(), nil
+	case "report":
+		return c.report(b)
 	}
 	var plans []string
 	for _, p := range b.plans {
 		plans = append(plans, p.String())
 	}
-	return strings.Join(plans, "\n")
+	return strings.Join(plans, "\n"), nil
+}
+
+// fusion is what --emit fusion prints: each decision, a line.
+func (b *built) fusion() string {
+	var w strings.Builder
+	for _, d := range b.decisions {
+		fmt.Fprintln(&w, d)
+	}
+	return w.String()
 }
 
 // buildFacts is what `wrnc build --json` prints.

@@ -5,20 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
+
+	"wrnc/codegen/glue"
+	"wrnc/kernels"
 )
 
 // buildMark is the file by which a folder is known to be a build's, and so may
 // be replaced by the next.
 const buildMark = "wrnc-build.json"
 
-// textFile is a file of a build.
+// textFile is a file of a build; its name is a path with slashes.
 type textFile struct{ name, text string }
 
 // files lists a build's files: the input, the IR after each pass, the decisions
-// of fusion, and the plans.
-func (c *buildCommand) files(b *built) []textFile {
+// of fusion, the plans, the report, and for a GPU the Go package of the network,
+// which has the kernels' texts.
+func (c *buildCommand) files(b *built) ([]textFile, error) {
 	source := "source.wrn"
 	if isIR(c.Network) {
 		source = "source.ir"
@@ -27,11 +34,26 @@ func (c *buildCommand) files(b *built) []textFile {
 	for i, p := range b.after {
 		files = append(files, textFile{fmt.Sprintf("%02d-%s.ir", i, p.pass), p.text})
 	}
-	files = append(files, textFile{"fusion.txt", b.decisions})
+	files = append(files, textFile{"fusion.txt", b.fusion()})
 	for _, p := range b.plans {
 		files = append(files, textFile{"plan-" + p.Func + ".txt", p.String()})
 	}
-	return files
+	page, err := c.report(b)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, textFile{"report.html", page})
+	if _, err := b.module.Classifier(); err != nil || b.sources == nil {
+		return files, nil // IR that was written by hand need not be a network
+	}
+	pkg, err := glue.Package(glue.Input{Module: b.module, Plans: b.plans, Sources: b.sources, Headers: kernels.Headers()})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(pkg)) {
+		files = append(files, textFile{path.Join(glue.Name(b.module.Name), name), string(pkg[name])})
+	}
+	return files, nil
 }
 
 // writeBuild writes a build's files into dir, all or none: into a new folder
@@ -61,8 +83,12 @@ func writeBuild(dir string, files []textFile, facts buildFacts) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(beside)) }()
 	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(beside, f.name), []byte(f.text), 0o666); err != nil {
-			return fail(err)
+		name := filepath.Join(beside, filepath.FromSlash(f.name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			return fail(plain(err))
+		}
+		if err := os.WriteFile(name, []byte(f.text), 0o666); err != nil {
+			return fail(plain(err))
 		}
 	}
 	if err := exchange(beside, dir); err != nil {

@@ -27,6 +27,7 @@ const imports = `
 
 	kernels:
 	kernels/harness:    kernels
+	kernels/templatetest:
 	kernels/f32:
 	kernels/cpu:        kernels/f32 golang.org/x/sys
 	kernels/cpu/asm:    github.com/mmcloughlin/avo
@@ -41,6 +42,7 @@ const imports = `
 	compiler/bundle:    compiler/plan
 	compiler/lower:     compiler/ir compiler/plan
 	codegen/cuda:       compiler/ir compiler/plan
+	codegen/report:     compiler/ir compiler/plan
 	codegen/glue:       compiler/ir compiler/plan compiler/bundle github.com/dave/jennifer
 	compiler:           compiler/ir compiler/irgen compiler/autodiff compiler/passes dsl
 
@@ -58,8 +60,8 @@ const imports = `
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train compiler/ir
 
-	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/plan compiler/lower
-	cmd/wrnc:           codegen/cuda
+	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
+	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train kernels/cpu
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 

@@ -63,20 +63,21 @@ func inference(m *ir.Module) (*ir.Module, error) {
 
 // memory is what plans that share their memory need, in bytes.
 type memory struct {
-	state, arena, scratch int // scratch is one worker's
+	state, arena, counters, scratch int // scratch is one worker's
 }
 
 // memoryOf is the memory of an executable that holds all of the plans.
 func memoryOf(plans []*plan.Plan) memory {
 	var m memory
 	for _, p := range plans {
-		m.state, m.arena, m.scratch = max(m.state, p.State), max(m.arena, p.Arena), max(m.scratch, p.Scratch)
+		m.state, m.arena = max(m.state, p.State), max(m.arena, p.Arena)
+		m.counters, m.scratch = max(m.counters, p.Counters), max(m.scratch, p.Scratch)
 	}
 	return m
 }
 
 // peak is the whole for a number of workers.
-func (m memory) peak(workers int) int { return m.state + m.arena + workers*m.scratch }
+func (m memory) peak(workers int) int { return m.state + m.arena + m.counters + workers*m.scratch }
 
 // formatBytes prints a size in its largest binary unit.
 func formatBytes(n int) string {

@@ -72,7 +72,7 @@ func TestBuildFolderIsReplacedWhole(t *testing.T) {
 	require.Len(t, around, 1, "nothing is left beside it")
 
 	// A failure leaves the old folder as it is.
-	require.Error(t, writeBuild(dir, []textFile{{"a", "3"}, {"no/such/folder", ""}}, buildFacts{}))
+	require.Error(t, writeBuild(dir, []textFile{{"a", "3"}, {"a/b", ""}}, buildFacts{}))
 	text, err = os.ReadFile(filepath.Join(dir, "a"))
 	require.NoError(t, err)
 	require.Equal(t, "2", string(text))

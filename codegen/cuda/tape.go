@@ -80,7 +80,7 @@ func (f *functor) channel() {
 		}
 	}
 	for _, s := range scalars {
-		f.line("    ch.s%d = a.a%d[0];", s.Index, s.Index)
+		f.line("    ch.s%d = scalar(a.a%d);", s.Index, s.Index)
 	}
 	f.line("    return ch;")
 	f.line("  }")
@@ -152,7 +152,7 @@ func (f *functor) source(r plan.Ref) (string, error) {
 		return fmt.Sprintf("ch.v%d", r.Index), nil
 	case plan.Scalar:
 		if f.c == 0 {
-			return fmt.Sprintf("a.a%d[0]", r.Index), nil
+			return fmt.Sprintf("scalar(a.a%d)", r.Index), nil
 		}
 		return fmt.Sprintf("ch.s%d", r.Index), nil
 	case plan.Row:

@@ -37,6 +37,18 @@ func (f *Func) String() string {
 	return p.b.String()
 }
 
+// Pieces prints the function's nodes one by one, each as [Func.String] prints it.
+// name gives a value as these texts have it.
+func (f *Func) Pieces() (nodes []string, name func(*Value) string) {
+	p := &printer{names: map[*Value]string{}}
+	for _, n := range f.Nodes {
+		p.node(n, "")
+		nodes = append(nodes, p.b.String())
+		p.b.Reset()
+	}
+	return nodes, p.ref
+}
+
 // String prints a body's nodes and its yield, numbered from 0 with captured
 // values by their names or as %in0, %in1, ...: the same text for any two regions
 // that compute the same.

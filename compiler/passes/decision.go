@@ -9,13 +9,14 @@ import (
 
 // Decision is what fusion made of one value, and why.
 type Decision struct {
-	Func    string   // the function
-	Value   string   // op and layer
-	Fate    Fate     // what became of it
-	Regions []string // the fusions that compute it
-	Reason  string   // which rule decided
-	Refused string   // why no other fusion took it; "" where none could
-	Saves   int      // bytes of memory traffic that the fate saves: stored size x (1 write + reads)
+	Func      string   // the function
+	Value     string   // op and layer
+	Fate      Fate     // what became of it
+	Regions   []string // the fusions that compute it
+	Reason    string   // which rule decided
+	RefusedBy string   // a fusion that did not take it; "" where none could
+	Refused   string   // why not
+	Saves     int      // bytes of memory traffic that the fate saves: stored size x (1 write + reads)
 }
 
 // Fate is what became of a value.
@@ -33,15 +34,17 @@ const (
 
 var fateWords = [...]string{Copied: "copied into", Epilogue: "in the epilogue of", Finish: "finishes", Stored: "stored by"}
 
+func (f Fate) String() string { return fateWords[f] }
+
 // String is one line for people.
 func (d Decision) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s %s %s: %s", d.Func, d.Value, fateWords[d.Fate], strings.Join(d.Regions, ", "), d.Reason)
+	fmt.Fprintf(&b, "%s: %s %v %s: %s", d.Func, d.Value, d.Fate, strings.Join(d.Regions, ", "), d.Reason)
 	if d.Saves > 0 {
 		fmt.Fprintf(&b, "; saves %.1f KiB", float64(d.Saves)/1024)
 	}
-	if d.Refused != "" {
-		fmt.Fprintf(&b, "; %s", d.Refused)
+	if d.RefusedBy != "" {
+		fmt.Fprintf(&b, "; not in %s: %s", d.RefusedBy, d.Refused)
 	}
 	return b.String()
 }
@@ -63,7 +66,7 @@ func (p *planner) decisions(yielded map[*ir.Value]bool) []Decision {
 			d.Value += " (" + n.Layer + ")"
 		}
 		if no, ok := p.refused[n]; ok {
-			d.Refused = fmt.Sprintf("not in %s: %s", no.r.name, no.why)
+			d.RefusedBy, d.Refused = no.r.name, no.why
 		}
 		switch {
 		case len(copies) > 0:

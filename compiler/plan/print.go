@@ -39,6 +39,13 @@ func (p *Plan) String() string {
 	return w.b.String()
 }
 
+// KernelText prints one kernel as [Plan.String] does.
+func (p *Plan) KernelText(i int) string {
+	w := &printer{p: p}
+	w.kernel(i, p.Kernels[i])
+	return w.b.String()
+}
+
 type printer struct {
 	b strings.Builder
 	p *Plan
