@@ -79,7 +79,7 @@ const (
 	maxBlocks = 8        // resident blocks that are counted with
 	perBlock  = 1 << 10  // bytes of shared memory that the system takes for a block
 
-	maxSums        = 64   // accumulators of a thread of a convolution
+	maxSums        = 80   // accumulators of a thread of a convolution
 	maxGradSums    = 96   // of a gradient by the weight
 	maxGradThreads = 512  // more find no registers
 	convRegisters  = 80   // about what a thread needs beside them
@@ -144,9 +144,9 @@ func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 	for _, m := range []int{128, 64} {
 		unit := boxOf(samples, rows, px, m)
 		units := unit.units(samples, rows, px)
-		for _, n := range []int{16, 32, 64, 128} {
-			if n > 16 && n >= 2*c.Out() {
-				continue
+		for _, n := range []int{16, 32, 64, 80, 128, 160} {
+			if n > 16 && n >= 2*c.Out() || n%5 == 0 && c.Out()%n != 0 {
+				continue // 80 and 160 are for multiples of them, as the paper's widths by 10 are
 			}
 			for _, k := range []int{16, 32, 64} {
 				if k > 16 && k >= 2*c.In() {

@@ -125,6 +125,9 @@ func TestReal(t *testing.T) {
 // What NVIDIA's compiler makes of the templates: no local memory, no generic
 // accesses, and the instructions that they are written for.
 func TestCompile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
 	i, err := inspect.Start(headers(t), []string{"sm_80", "sm_90"})
 	if err != nil {
 		toolkit.Missing(t, err)
