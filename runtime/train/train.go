@@ -109,21 +109,22 @@ func (r *run) begin() error {
 		if err := Initialize(r.ex, r.m, r.o.Seed); err != nil {
 			return err
 		}
-		r.scaleRates()
-		return nil
+		return r.scaleRates()
 	}
 	if err := r.o.From.restore(r.ex, r.m); err != nil {
 		return err
 	}
 	r.at = r.o.From.Point
 	r.saved, r.savedEpoch = r.at.Step, r.at.Epoch
-	r.scaleRates()
 	if r.at.Epoch > 0 && r.at.Images == 0 {
 		if err := r.keep(); err != nil { // the process may have ended before this was done
 			return err
 		}
 	}
-	return r.checkBest()
+	if err := r.checkBest(); err != nil {
+		return err
+	}
+	return r.scaleRates()
 }
 
 // checkBest forgets the best epoch where best.safetensors does not hold it: after
@@ -142,12 +143,14 @@ func (r *run) checkBest() error {
 	return nil
 }
 
-// scaleRates takes the option into the point, where it stays.
-func (r *run) scaleRates() {
-	if r.o.RateScale != 0 {
-		r.at.RateScale *= r.o.RateScale
-		r.savedEpoch = -1
+// scaleRates takes the option into the point, and keeps that at once.
+func (r *run) scaleRates() error {
+	if r.o.RateScale == 0 {
+		return nil
 	}
+	r.at.RateScale *= r.o.RateScale
+	r.savedEpoch = -1
+	return r.checkpoint()
 }
 
 func (r *run) epochs(ctx context.Context) error {
