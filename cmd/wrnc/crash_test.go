@@ -25,8 +25,10 @@ import (
 
 // tiny is wrnc with a data set of a few pictures, so that a whole training takes
 // less than a second. TestMain makes it a program, wrnctiny.
-func tiny() {
-	s := newSession(os.Stdout, os.Stderr)
+func tiny() { os.Exit(tinySession(os.Stdout, os.Stderr).run(os.Args[1:])) }
+
+func tinySession(stdout, stderr io.Writer) *session {
+	s := newSession(stdout, stderr)
 	s.open = func(set dataSet, _ string) (*data.Source, error) {
 		random := rand.New(rand.NewPCG(1, 2))
 		noise := func(n int) *data.Set {
@@ -44,7 +46,7 @@ func tiny() {
 		}
 		return &data.Source{Train: noise(22), Test: noise(6)}, nil
 	}
-	os.Exit(s.run(os.Args[1:]))
+	return s
 }
 
 // tinyNet drops the rate, resets momentum, drops out, augments and has a short batch.

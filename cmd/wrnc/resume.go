@@ -67,8 +67,8 @@ func (c *runCommand) resume(s *session) (err error) {
 }
 
 func (c *runCommand) scaleAllowed() error {
-	if x := c.ScaleLR; x != nil && !(*x > 0 && *x <= maxRate) {
-		return usagef("--scale-lr %v: expected a number above 0 and at most %d", *x, maxRate)
+	if x := c.ScaleLR; x != nil && !(*x > 0 && *x <= maxScale) {
+		return usagef("--scale-lr %v: expected a number above 0 and at most %d", *x, maxScale)
 	}
 	return nil
 }

@@ -287,6 +287,8 @@ func advise(err error, dir string, sum train.Summary) error {
 	var diverged *train.DivergedError
 	var unsaved *train.SaveError
 	switch {
+	case errors.As(err, &diverged) && diverged.Saved == 0:
+		return fmt.Errorf("%w; begin again at a lower rate by: %s --scale-lr 0.1", err, again)
 	case errors.As(err, &diverged):
 		return fmt.Errorf("%w; go on from there at a lower rate by: %s --scale-lr 0.1%s", err, again, earlier(dir))
 	case errors.As(err, &unsaved):
@@ -299,7 +301,7 @@ func advise(err error, dir string, sum train.Summary) error {
 func earlier(dir string) string {
 	kept, err := train.Checkpoints(dir)
 	if err != nil || len(kept) < 2 {
-		return ""
+		return "; or begin another run with a lower --lr"
 	}
 	return fmt.Sprintf("; or from further back, with --from-step %d", kept[len(kept)-2].Step)
 }
