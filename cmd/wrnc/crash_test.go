@@ -133,7 +133,7 @@ func TestKill(t *testing.T) {
 	whole := reference(t)
 	took := time.Since(began)
 
-	killed, runs := 0, 0
+	killed, runs, early, partial := 0, 0, 0, 0
 	for killed < kills(t) {
 		runs++
 		dir := filepath.Join(t.TempDir(), "run")
@@ -154,7 +154,12 @@ func TestKill(t *testing.T) {
 			}
 			killed++
 			steps := checkpointSteps(t, dir)
-			if len(steps) > 0 {
+			left, err := filepath.Glob(filepath.Join(dir, "checkpoints", ".*.partial"))
+			require.NoError(t, err)
+			partial += len(left)
+			if len(steps) == 0 {
+				early++
+			} else {
 				require.GreaterOrEqual(t, steps[len(steps)-1], newest, "a checkpoint was lost")
 				newest = steps[len(steps)-1]
 			}
@@ -171,7 +176,7 @@ func TestKill(t *testing.T) {
 		requireSameRun(t, whole, dir)
 		require.Equal(t, checkpointSteps(t, whole), checkpointSteps(t, dir))
 	}
-	t.Logf("killed %d times in %d runs, %v", killed, runs, time.Since(began).Round(time.Second))
+	t.Logf("killed %d times in %d runs, %d times before the first checkpoint, %d times in the middle of one; %v", killed, runs, early, partial, time.Since(began).Round(time.Second))
 }
 
 // runAndKill runs wrnctiny and kills it after a while, which begins when it says

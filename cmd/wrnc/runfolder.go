@@ -48,7 +48,7 @@ func makeRunFolder(out string, net *dsl.Network, seed uint64) (string, error) {
 	}
 	for n := 1; n <= most; n++ {
 		dir := filepath.Join(parent, fmt.Sprintf("%s-%s-%d-%d", fileName(net.Name), net.Data.Name, seed, n))
-		err := os.Mkdir(dir, 0o777)
+		err := checkpoint.MakeFolder(dir)
 		switch {
 		case err == nil:
 			return dir, nil

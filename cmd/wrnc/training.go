@@ -109,7 +109,9 @@ func beginRun(j job, plans []*plan.Plan) (dir string, unlock func() error, err e
 	if unlock, err = lockRun(dir); err != nil {
 		return fail(err)
 	}
-	if err = writePlans(dir, plans); err == nil {
+	if _, err = os.Stat(filepath.Join(dir, runFile)); err == nil {
+		err = fmt.Errorf("%s: another process has trained here; take another folder, since no run is overwritten", dir)
+	} else if err = writePlans(dir, plans); err == nil {
 		err = j.facts(plans).write(dir)
 	}
 	if err != nil {

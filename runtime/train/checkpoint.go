@@ -145,7 +145,7 @@ func (r *run) checkpoint() error {
 		facts[identityPrefix+key] = value
 	}
 	folder := filepath.Join(r.o.Dir, checkpointFolder)
-	if err := os.Mkdir(folder, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := checkpoint.MakeFolder(folder); err != nil && !errors.Is(err, fs.ErrExist) {
 		return &SaveError{r.saved, err}
 	}
 	path := filepath.Join(folder, fmt.Sprintf(checkpointName, p.Step))
