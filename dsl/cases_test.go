@@ -70,6 +70,21 @@ func outcome(name string, text []byte) string {
 func describe(n *dsl.Network) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s at %s\n", n.Name, n.Pos)
+	if n.Family == dsl.Layered {
+		fmt.Fprintf(&b, "groups %v convs=%d input %v classes %d (%s) gamma %s\n", n.Groups(), n.Convs, n.Input, n.Classes, place(n.ClassesPos), n.Gamma)
+		steps, err := n.Unroll()
+		if err != nil {
+			return err.Error()
+		}
+		for _, s := range steps {
+			fmt.Fprintf(&b, "  %s %v%v -> %v\n", s.Name, s.From, s.In, s.Out)
+			if b.Len() > 4000 { // a case's block is never so large
+				b.WriteString("  ...\n")
+				break
+			}
+		}
+		return b.String()
+	}
 	fmt.Fprintf(&b, "depth %d (%s) width %g (%s) kernels %v (%s)\n",
 		n.Depth, place(n.DepthPos), n.Width, place(n.WidthPos), n.Kernels, place(n.KernelsPos))
 	fmt.Fprintf(&b, "N=%d convs=%d widths %v stride %s (%s) on conv %d\n",

@@ -16,9 +16,10 @@ type checker struct {
 	file     *File
 	dataName string // replaces the data set that the file names; "" does not
 
-	net   Network
-	list  diag.List // mistakes
-	extra int       // mistakes past maxMistakes
+	inputAt span // of the layer form's input, where it is right
+	net     Network
+	list    diag.List // mistakes
+	extra   int       // mistakes past maxMistakes
 }
 
 // Check returns the network that f means, or every mistake in it, in the order
@@ -34,11 +35,13 @@ func (c *checker) check() (*Network, diag.List) {
 	c.net = Network{File: c.src.Name, Input: [3]int{32, 32, 3}, file: c.file}
 	top := c.section(c.file.Statements, homeFile)
 	c.family(top["model"], top["data"])
-	c.model(top["model"])
+	block := c.model(top["model"])
 	set := c.data(top["data"])
+	c.inputOfData(set)
 	c.classes(set)
 	c.train(top["train"])
 	c.dropout(top["dropout"])
+	c.layerList(block)
 
 	c.list.Sort()
 	if c.extra > 0 {

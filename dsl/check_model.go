@@ -12,11 +12,13 @@ import (
 // model reads the `model` statement and its block.
 //
 //	model WRN-40-2-B(3,1,3) { count convs; stride first3x3; classes 10 }
-func (c *checker) model(s *Statement) {
+//
+// It returns the statements of the block.
+func (c *checker) model(s *Statement) (block map[string]*Statement) {
 	if s == nil {
 		if len(c.file.Statements) == 0 {
 			c.errorAt(span{}, "there is nothing in this file").Suggestion = "the shortest network file is: model WRN-16-8"
-			return
+			return nil
 		}
 		// A misspelt `model` has its own message already.
 		if !slices.ContainsFunc(c.file.Statements, func(s *Statement) bool {
@@ -25,15 +27,24 @@ func (c *checker) model(s *Statement) {
 			c.errorAt(c.file.Statements[0].at(), "the file names no model").Suggestion =
 				"a network file has a line such as: model WRN-16-8"
 		}
-		return
+		return nil
 	}
-	var block map[string]*Statement
 	if s.Block != nil {
 		block = c.section(s.Block.Statements, homeModel)
 	}
-	if c.layerForm(block) {
-		return
+	if block["layers"] != nil || block["input"] != nil {
+		c.layerForm(s, block)
+		return block
 	}
+	if g := block["gamma"]; g != nil {
+		c.errorAt(g.at(), "gamma belongs to the layer form; a name's network starts as the paper's").Suggestion = "leave it out"
+	}
+	c.named(s, block)
+	return block
+}
+
+// named reads a model that is a name of the paper.
+func (c *checker) named(s *Statement, block map[string]*Statement) {
 	values := c.values(s, 1, 1, true)
 	var rule countRule
 	var blocks int
@@ -71,24 +82,18 @@ func (c *checker) model(s *Statement) {
 		}
 		c.stride(block["stride"])
 	}
-	if s := block["classes"]; s != nil {
-		c.net.ClassesPos = c.pos(s.at())
-		if v := c.one(s); v != nil {
-			c.net.Classes, _ = c.intIn(v, "classes", 2, 65536) // 0 where it is reported
-		}
-	}
+	c.classesOf(block["classes"])
 }
 
-// layerForm reports the keys of the layer form and says whether there are any.
-func (c *checker) layerForm(block map[string]*Statement) bool {
-	found := false
-	for _, word := range []string{"input", "layers"} {
-		if s := block[word]; s != nil {
-			found = true
-			c.errorAt(s.at(), "%s belongs to the layer form, which is not built", word).Suggestion = supported
-		}
+// classesOf reads `classes N`.
+func (c *checker) classesOf(s *Statement) {
+	if s == nil {
+		return
 	}
-	return found
+	c.net.ClassesPos = c.pos(s.at())
+	if v := c.one(s); v != nil {
+		c.net.Classes, _ = c.intIn(v, "classes", 2, 65536) // 0 where it is reported
+	}
 }
 
 // depthRule reads what decides the number of blocks: `count convs`, `count
@@ -130,6 +135,11 @@ func (c *checker) depth(l literal, rule countRule, byHand int) {
 		}
 	}
 	c.net.Convs = convolutions(c.net.Blocks, l.kernels, l.width)
+	if c.net.Convs > maxConvs {
+		c.errorAt(l.blockAt, "%s with N=%d blocks a group has %d convolutions; at most %d are built", blockName(l.kernels), c.net.Blocks, c.net.Convs, maxConvs).Suggestion =
+			fmt.Sprintf("nearest: blocks %d", (maxConvs-4)/(3*len(l.kernels)))
+		return
+	}
 	if len(l.kernels) == 2 && c.net.Blocks == named {
 		return // the paper's own case: there is one reading only
 	}
@@ -206,8 +216,7 @@ func (c *checker) classes(set dataSet) {
 	}
 }
 
-// dropout reads `dropout p`. A mask keeps an element where 16 random bits reach
-// round(65536 p), so a p that rounds to 65536 would keep none.
+// dropout reads `dropout p`.
 func (c *checker) dropout(s *Statement) {
 	if s == nil {
 		return
@@ -217,11 +226,11 @@ func (c *checker) dropout(s *Statement) {
 	if v == nil {
 		return
 	}
-	p, ok := c.floatIn(v, "dropout", "a probability from 0 up to, but not including, 1", func(p float64) bool {
-		return p >= 0 && math.Round(65536*p) < 65536
-	})
+	p := c.probability(v)
 	switch {
-	case !ok || p == 0:
+	case c.net.Family == Layered:
+		c.errorAt(s.at(), "dropout is a layer here").Suggestion = "write it among the layers of a branch"
+	case p == 0:
 	case c.net.Family == ImageNet:
 		c.errorAt(s.at(), "ImageNet networks have no dropout in the paper").Suggestion = "leave it out"
 	case c.net.Train.Recipe == "torch":
@@ -232,4 +241,14 @@ func (c *checker) dropout(s *Statement) {
 	default:
 		c.net.Dropout = p
 	}
+}
+
+// probability returns a probability of dropping, 0 where it is none, reported. A
+// mask keeps an element where 16 random bits reach round(65536 p), so a p that
+// rounds to 65536 would keep none.
+func (c *checker) probability(v *Value) float64 {
+	p, _ := c.floatIn(v, "dropout", "a probability from 0 up to, but not including, 1", func(p float64) bool {
+		return p >= 0 && math.Round(65536*p) < 65536
+	})
+	return p
 }

@@ -24,7 +24,7 @@ func (c *checker) train(s *Statement) {
 	}
 	if values := c.values(s, 1, 1, true); values != nil {
 		switch recipe := c.choice(values[0], "train", "paper", "torch"); {
-		case recipe == "torch" && c.net.Family == ImageNet:
+		case recipe == "torch" && c.net.Data.Name == imageNet:
 			c.errorAt(values[0].at(), "train torch is the recipe of the authors' PyTorch port, which knows no ImageNet").Suggestion = "write train paper"
 		case recipe == "torch":
 			c.net.Train = TorchTrain()

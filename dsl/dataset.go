@@ -32,6 +32,14 @@ func dataSets() []dataSet {
 	}
 }
 
+// input is the size of the set's pictures.
+func (d dataSet) input() [3]int {
+	if d.name == imageNet {
+		return [3]int{224, 224, 3}
+	}
+	return [3]int{32, 32, 3}
+}
+
 // DataSets returns the names that `data` takes, in the order shown to users.
 func DataSets() []string {
 	var names []string

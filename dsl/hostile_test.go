@@ -32,6 +32,11 @@ func TestHostileTexts(t *testing.T) {
 		"many unknown keys":   {"model WRN-16-8\n" + strings.Repeat("a;", 20000), "and 19900 more mistakes"},
 		"many bad lines":      {strings.Repeat("5\n", 20000), `unexpected "5"`},
 		"many strays":         {strings.Repeat("?\n", 20000), `unexpected "?"`},
+		"many layers":         {"model g { input 8x8x3; layers { " + strings.Repeat("bn;", 20000) + "linear classes } }", "33 layers in a row"},
+		"many wrong layers":   {"model g { input 8x8x3; layers { " + strings.Repeat("conv;", 20000) + "} }", "and 19900 more mistakes"},
+		"groups in groups":    {"model g { input 8x8x3; layers { " + strings.Repeat("group 9 width 9 { branch { ", 40), "brackets are nested deeper than 16"},
+		"many options":        {"model g { input 8x8x3; layers { conv 3x3 4 " + strings.Repeat("pad 1 ", 10000) + "} }", "and 9899 more mistakes"},
+		"billions":            {"model g { input 9999999999x9999999999x9999999999; layers { group 9999999999 width 9999999999 { branch { conv 99999999999x99999999999 9999999999 } } } }", "is out of range"},
 		"binary":              {"\x7fELF\x02\x01\x01\x00\x00", "h.wrn: this is no text: byte 7 is 0x00"},
 		"Latin-1":             {"model WRN-16-8 # \xe9", "byte 17 is 0xe9"},
 		"UTF-16":              {"\xff\xfem\x00", "byte 0 is 0xff"},
@@ -62,6 +67,33 @@ func TestOddButLegal(t *testing.T) {
 	}
 }
 
+// checkRewritten requires what Expand and Show write of a network to be the same
+// layers, and to be formatted.
+func checkRewritten(t *testing.T, n *dsl.Network) {
+	t.Helper()
+	want, err := n.Unroll()
+	if err != nil { // a name whose classes or input do not fit is refused here
+		return
+	}
+	for what, write := range map[string]func() (string, error){"expand": n.Expand, "show": n.Show} {
+		text, err := write()
+		require.NoError(t, err, what)
+		again, err := dsl.Load("again.wrn", []byte(text))
+		require.NoError(t, err, "%s: %s", what, text)
+		got, err := again.Unroll()
+		require.NoError(t, err, "%s: %s", what, text)
+		require.Len(t, got, len(want), "%s: %s", what, text)
+		for i := range want {
+			a, b := want[i], got[i]
+			require.Equal(t, [2]any{a.Name, a.Out}, [2]any{b.Name, b.Out}, "%s: %s", what, text)
+			require.Equal(t, [5]any{a.Kernel, a.Stride, a.Pad, a.Drop, a.BiasStart}, [5]any{b.Kernel, b.Stride, b.Pad, b.Drop, b.BiasStart}, "%s: %s", what, text)
+		}
+		f, err := dsl.Parse("again.wrn", []byte(text))
+		require.NoError(t, err)
+		require.Equal(t, text, dsl.Format(f))
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("../testdata/dsl/*.txtar")
 	require.NoError(f, err)
@@ -89,6 +121,10 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		require.NotEmpty(t, describe(n))
+		checkRewritten(t, n)
+		if n.Family == dsl.Layered {
+			return
+		}
 		require.Len(t, n.Widths(), len(n.Groups())+1)
 		for g, blocks := range n.Groups() {
 			require.Positive(t, blocks)

@@ -6,16 +6,18 @@ import (
 	"strings"
 )
 
-// Family is an architecture of the paper. The data chooses it: what a name of
-// the form WRN-n-k stands for differs between 32x32 pictures and ImageNet's.
+// Family is an architecture of the paper, or none. The data chooses it: what a
+// name of the form WRN-n-k stands for differs between 32x32 pictures and ImageNet's.
 type Family int
 
 // The families. CIFAR's networks have three groups of pre-activation blocks
 // (paper, Table 1); ImageNet's have four, with the activation after the sum, as
-// in the ResNets that they widen (paper, Tables 7 and 8).
+// in the ResNets that they widen (paper, Tables 7 and 8). A network written in
+// layers is of neither.
 const (
 	CIFAR Family = iota
 	ImageNet
+	Layered
 )
 
 const (
@@ -97,7 +99,8 @@ func (c *checker) family(model, data *Statement) {
 		name = imageNet
 	}
 	if name == imageNet {
-		c.net.Family, c.net.Input, c.net.Stride = ImageNet, [3]int{224, 224, 3}, StrideFirst3x3
+		c.net.Family, c.net.Stride, c.net.Gamma = ImageNet, StrideFirst3x3, GammaOne
+		c.net.Input = [3]int{224, 224, 3}
 	}
 }
 

@@ -14,6 +14,8 @@ const (
 	homeModel   home = "model"
 	homeData    home = "data"
 	homeTrain   home = "train"
+	homeLayers  home = "layers" // and every other block of layers
+	homeGroup   home = "group"
 	homeCommand home = "the command line" // a flag, and no key at all
 )
 
@@ -37,7 +39,24 @@ func keys() []key {
 		{"stride", homeModel, "stride first3x3"},
 		{"classes", homeModel, "classes 10"},
 		{"input", homeModel, "input 32x32x3"},
+		{"gamma", homeModel, "gamma one"},
 		{"layers", homeModel, "layers { ... }"},
+
+		{"conv", homeLayers, "conv 3x3 16"},
+		{"bn", homeLayers, "bn"},
+		{"relu", homeLayers, "relu"},
+		{"sigmoid", homeLayers, "sigmoid"},
+		{"dropout", homeLayers, "dropout 0.3"},
+		{"maxpool", homeLayers, "maxpool 3x3 stride 2"},
+		{"avgpool", homeLayers, "avgpool global"},
+		{"linear", homeLayers, "linear classes"},
+		{"group", homeLayers, "group 2 width 64 stride 2 { branch { conv 3x3; bn; relu } }"},
+
+		{"shared", homeGroup, "shared { bn; relu }"},
+		{"branch", homeGroup, "branch { conv 3x3; bn; relu; conv 3x3 }"},
+		{"gate", homeGroup, "gate { conv 3x3 bias -2; sigmoid }"},
+		{"shortcut", homeGroup, "shortcut auto"},
+		{"after", homeGroup, "after { relu }"},
 
 		{"normalize", homeData, "normalize meanstd"},
 		{"augment", homeData, "augment flip crop(4, reflect)"},
@@ -59,14 +78,15 @@ func keys() []key {
 	}
 }
 
-// findKey returns the row of a word.
-func findKey(word string) (key, bool) {
+// findKey returns the row of a word: that of h, or the first of any home.
+func findKey(word string, h home) (key, bool) {
+	var found key
 	for _, k := range keys() {
-		if k.word == word {
-			return k, true
+		if k.word == word && (found.word == "" || k.home == h) {
+			found = k
 		}
 	}
-	return key{}, false
+	return found, found.word != ""
 }
 
 // wordsOf returns the keys that belong in h.
@@ -85,7 +105,7 @@ func wordsOf(h home) []string {
 func (c *checker) section(statements []*Statement, h home) map[string]*Statement {
 	found := make(map[string]*Statement)
 	for _, s := range statements {
-		switch k, known := findKey(s.Key); {
+		switch k, known := findKey(s.Key, h); {
 		case !known:
 			c.unknownKey(s, h)
 		case k.home != h:
@@ -104,7 +124,11 @@ func (c *checker) section(statements []*Statement, h home) map[string]*Statement
 
 func (c *checker) unknownKey(s *Statement, h home) {
 	where := "a network file"
-	if h != homeFile {
+	switch h {
+	case homeFile:
+	case homeLayers:
+		where = "a block of layers"
+	default:
 		where = "the block of " + string(h)
 	}
 	d := c.errorAt(s.at(), "unknown key %s in %s", quote(s.Key), where)
@@ -125,8 +149,9 @@ func (c *checker) misplacedKey(s *Statement, k key) {
 		c.errorAt(s.at(), "%s stands in no block", k.word).Suggestion =
 			"write it on a line of its own: " + k.example
 	default:
-		parent, _ := findKey(string(k.home)) // every home but these two is a key of the table
+		parent, _ := findKey(string(k.home), homeFile) // every home but these two is a key of the table
+		before, _, _ := strings.Cut(parent.example, " {")
 		c.errorAt(s.at(), "%s belongs in the block of %s", k.word, k.home).Suggestion =
-			"write " + parent.example + " { " + k.example + " }"
+			"write " + before + " { " + k.example + " }"
 	}
 }

@@ -31,6 +31,7 @@ var (
 	tokenSpace      = tokens.Symbols()["Space"]
 	tokenSep        = tokens.Symbols()["Sep"]
 	tokenOpenString = tokens.Symbols()["OpenString"]
+	tokenLiteral    = tokens.Symbols()["Literal"]
 	tokenPunct      = tokens.Symbols()["Punct"]
 	tokenStray      = tokens.Symbols()["Stray"]
 )

@@ -198,6 +198,9 @@ func IsName(arg string) bool {
 	return strings.HasPrefix(lower, "wrn-") && !strings.ContainsAny(arg, `/\`) && !strings.HasSuffix(lower, ".wrn")
 }
 
+// nameFile stands for the name of a file where there is none.
+const nameFile = "<name>"
+
 // maxName is the longest name FromName takes, in bytes.
 const maxName = 256
 
@@ -205,10 +208,9 @@ const maxName = 256
 // every default. Positions in it and in its errors, a diag.List, are those in
 // the name; its File is "<name>".
 func FromName(name string) (*Network, error) {
-	const file = "<name>"
 	if len(name) > maxName {
 		return nil, diag.List{{
-			Pos:     diag.Pos{File: file},
+			Pos:     diag.Pos{File: nameFile},
 			Message: fmt.Sprintf("the name has %d bytes; a network's name has at most %d", len(name), maxName),
 		}}
 	}
@@ -218,7 +220,7 @@ func FromName(name string) (*Network, error) {
 	}
 	v.EndPos.Offset = len(name)
 	f := &File{
-		Source:     diag.Source{Name: file, Text: name},
+		Source:     diag.Source{Name: nameFile, Text: name},
 		Statements: []*Statement{{Key: "model", Values: []*Value{v}}},
 	}
 	n, errs := Check(f)

@@ -8,12 +8,13 @@ import (
 
 // Network is what a file or a name means once every default is filled in.
 //
-// Group g = 1, 2, ... has Groups()[g-1] blocks of len(Kernels) convolutions and
-// Widths()[g] channels. A block has a 1x1 projection where its input and output
-// differ in channels or size, and only there.
+// Layers says what a network is made of, whichever way it was written. What a
+// name fixes stands in fields of its own: group g = 1, 2, ... has Groups()[g-1]
+// blocks of len(Kernels) convolutions and Widths()[g] channels. In the layer form
+// Depth, Width, Kernels, Blocks, Stride and Dropout are zero.
 type Network struct {
 	Family  Family
-	Name    string       // canonical literal: "WRN-16-8", "WRN-40-2-B(3,1,3)", "WRN-50-2-bottleneck"
+	Name    string       // canonical literal: "WRN-16-8", "WRN-40-2-B(3,1,3)", "WRN-50-2-bottleneck"; in the layer form any name
 	File    string       // name of the text, or "<name>" for a literal from the command line
 	Pos     diag.Pos     // of the literal
 	Depth   int          // n of WRN-n-k, as the name states it; see Convs
@@ -25,6 +26,7 @@ type Network struct {
 	Dropout float64      // probability of dropping, 0 <= p < 1
 	Input   [3]int       // height, width, channels
 	Classes int          // of the data set, or as `classes N` says
+	Gamma   GammaStart   // where batch norm's scales start
 
 	// Where the parts were written. A part that the text leaves to its default
 	// has the literal's place.
@@ -34,7 +36,26 @@ type Network struct {
 	Train Train
 	Notes []diag.Diagnostic // notes and warnings, in the order of the text
 
-	file *File // what the network was checked from
+	file   *File   // what the network was checked from
+	layers []Layer // in the layer form
+}
+
+// GammaStart says where batch norm's scale of each channel starts.
+type GammaStart int
+
+// The starts: uniform in [0,1), the default of the torch that the authors trained
+// CIFAR and SVHN with, or 1 as in fb.resnet.torch, which they trained ImageNet with.
+const (
+	GammaUniform GammaStart = iota
+	GammaOne
+)
+
+// String returns the word of the language.
+func (g GammaStart) String() string {
+	if g == GammaOne {
+		return "one"
+	}
+	return "uniform"
 }
 
 // StrideChoice says which convolution of a group's first block has the stride.
@@ -101,7 +122,16 @@ func widths(k float64) []int {
 
 // Groups returns the number of blocks of each group.
 func (n *Network) Groups() []int {
-	if n.Family == ImageNet {
+	switch n.Family {
+	case Layered:
+		var blocks []int
+		for _, l := range n.layers {
+			if l.Kind == KindGroup {
+				blocks = append(blocks, l.Group.Blocks)
+			}
+		}
+		return blocks
+	case ImageNet:
 		return imageNetBlocks(n.Depth, n.Bottleneck())
 	}
 	return []int{n.Blocks, n.Blocks, n.Blocks}

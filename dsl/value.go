@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -14,8 +15,11 @@ import (
 var floatNumber = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
 
 // example returns a statement that shows how the key of s is used.
-func (s *Statement) example() string {
-	k, _ := findKey(s.Key) // a statement gets here by being in the table
+func (s *Statement) example() string { return s.exampleIn(homeFile) }
+
+// exampleIn is example for a key that more than one block has.
+func (s *Statement) exampleIn(h home) string {
+	k, _ := findKey(s.Key, h) // a statement gets here by being in the table
 	return k.example
 }
 
@@ -88,7 +92,12 @@ func (c *checker) intIn(v *Value, what string, lo, hi int) (int, bool) {
 		return 0, false
 	}
 	if x < float64(lo) || x > float64(hi) {
-		c.errorAt(v.at(), "%s %s is out of range: it is a whole number from %d to %d", what, clip(v.Number), lo, hi)
+		nearest := lo
+		if x > float64(hi) {
+			nearest = hi
+		}
+		c.errorAt(v.at(), "%s %s is out of range: it is a whole number from %d to %d", what, clip(v.Number), lo, hi).Suggestion =
+			fmt.Sprintf("nearest: %d", nearest)
 		return 0, false
 	}
 	return int(x), true

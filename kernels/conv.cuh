@@ -9,10 +9,11 @@
 //             a border so that every tap of every pixel lies in it: each input is
 //             transformed once, not once a tap
 //   multiply  for each tap the product reads that tile shifted by the tap. Weights of
-//             (chunk, tap) come through a ring of asynchronous copies
+//             a chunk come through a ring of asynchronous copies, a row of the filter
+//             at a time
 //
 // While one chunk is multiplied, the next is filled into a second tile, a share at
-// every tap. At the end
+// every row. At the end
 //
 //   drain     the sums go through a result tile in shared memory, some columns at a
 //             time, so that the epilogue sees vectors of channels
@@ -54,7 +55,7 @@ struct ConvShape {
 };
 
 // ConvTile: M pixels x N channels, K input channels at a time, by WarpsM x WarpsN
-// warps; Stages is the number of weight tiles in flight, plus one.
+// warps; the ring of weights has Stages places.
 template <class Math_, u32 M_, u32 N_, u32 K_, u32 WarpsM_, u32 WarpsN_, u32 Stages_>
 struct ConvTile {
   using Math = Math_;
@@ -63,7 +64,8 @@ struct ConvTile {
   static constexpr u32 kWarpRows = M / kWarpsM, kWarpCols = N / kWarpsN;
   static constexpr u32 MI = kWarpRows / 16, NI = kWarpCols / 8;  // a warp's blocks
   static_assert(M % (16 * kWarpsM) == 0 && N % (8 * kWarpsN) == 0 && K % Math::kStep == 0, "a tile is whole blocks");
-  static_assert((kWarpsN & (kWarpsN - 1)) == 0 && kStages >= 2, "");
+  static_assert((kWarpsN & (kWarpsN - 1)) == 0, "warps along N: a power of two");
+  static_assert(kStages >= 2, "one place is filled while another is read");
 };
 
 // ResultTile is how M x N sums pass through shared memory: each warp gives kBlocks
@@ -72,7 +74,10 @@ struct ConvTile {
 template <u32 M, u32 NI, u32 WarpsN>
 struct ResultTile {
   static constexpr u32 kLimit = (8192 / M < 64 ? 8192 / M : 64) / (8 * WarpsN);
-  static constexpr u32 kBlocks = NI % 8 == 0 && kLimit >= 8 ? 8 : NI % 4 == 0 && kLimit >= 4 ? 4 : NI % 2 == 0 && kLimit >= 2 ? 2 : 1;
+  static constexpr u32 kBlocks = NI % 8 == 0 && kLimit >= 8   ? 8
+                                 : NI % 4 == 0 && kLimit >= 4 ? 4
+                                 : NI % 2 == 0 && kLimit >= 2 ? 2
+                                                              : 1;
   static constexpr u32 kSlabs = NI / kBlocks;
   static constexpr u32 kRun = kBlocks * 8, kColumns = kRun * WarpsN;
   static constexpr u32 kRow = kColumns + 8;
@@ -86,8 +91,9 @@ WRNC_DEVICE constexpr u32 up16(u32 bytes) { return (bytes + 15) / 16 * 16; }
 //     odd(e)   = e + 16/size if e*size/16 is even, else e            elements of a row, size = bytes of a stored element
 //     words(e) = e + 8 if e is a multiple of 16, else e
 //     input    = positions(window) * odd(K)
-//     weights  = N * odd(K) forward; backward K * odd(N) for bf16 and K * words(N) for f32
-//     operands = up16((input, twice if there are several chunks) * size) + up16(stages * weights * size)
+//     weights  = R * N * odd(K) forward; backward R * K * odd(N) for bf16 and R * K * words(N) for f32
+//     inputs   = 2 * input if there are several chunks, else input
+//     operands = up16(positions * 4) + up16(inputs * size) + up16(stages * weights * size)
 //     result   = M * (columns + 8) * 4 + scratch * 4
 //     kShared  = max(operands, result)
 template <class Shape, class Unit, class Tile, class Epilogue>
@@ -95,8 +101,10 @@ struct ConvLayout {
   using Math = typename Tile::Math;
   using Store = typename Math::Store;
   using Grid = Units<Shape::kOutRows, Shape::kOutCols, Shape::kPhase, Unit>;
-  using Input = Window<Shape::kInRows, Shape::kInCols, Unit::kSamples, (Unit::kRows - 1) * Shape::kAdvance + Shape::kSpan,
-                       (Unit::kPixels - 1) * Shape::kAdvance + Shape::kSpan, Shape::kPick, Shape::kAdvance>;
+  static constexpr i32 kTileRows = (Unit::kRows - 1) * Shape::kAdvance + Shape::kSpan;
+  static constexpr i32 kTileCols = (Unit::kPixels - 1) * Shape::kAdvance + Shape::kSpan;
+  using Input =
+      Window<Shape::kInRows, Shape::kInCols, Unit::kSamples, kTileRows, kTileCols, Shape::kPick, Shape::kAdvance>;
   using Result = ResultTile<Tile::M, Tile::NI, Tile::kWarpsN>;
   using Reducer = UnitReducer<typename Result::Cols, Epilogue::kVec, Tile::kThreads>;
   static_assert(u32(Unit::kVolume) <= Tile::M, "a unit fits its tile");
@@ -105,17 +113,19 @@ struct ConvLayout {
   static constexpr i32 kTilesN = ceil_div(Shape::kOut, i32(Tile::N));
 
   static constexpr u32 kInputRow = Math::rows_row(Tile::K);
-  static constexpr u32 kInput = u32(Input::kPositions) * kInputRow;
+  static constexpr u32 kPositions = u32(Input::kPositions), kInput = kPositions * kInputRow;
   static constexpr u32 kInputs = kChunks > 1 ? 2 : 1;
 
-  // A weight tile: rows of consecutive c.
-  static constexpr u32 kWeightRows = Shape::kDgrad ? Tile::K : Tile::N, kWeightCols = Shape::kDgrad ? Tile::N : Tile::K;
+  // The weights of a tap, in rows of consecutive c.
+  static constexpr u32 kWeightRows = Shape::kDgrad ? Tile::K : Tile::N;
+  static constexpr u32 kWeightCols = Shape::kDgrad ? Tile::N : Tile::K;
   static constexpr u32 kWeightRow = Shape::kDgrad ? Math::columns_row(Tile::N) : Math::rows_row(Tile::K);
-  static constexpr u32 kWeight = kWeightRows * kWeightRow;
+  static constexpr u32 kWeight = kWeightRows * kWeightRow, kStage = u32(Shape::R) * kWeight;
 
   static constexpr u32 kScratch = Epilogue::kReduces ? Reducer::kScratch : 0;
 
-  static constexpr u32 kOperands = up16(kInputs * kInput * sizeof(Store)) + up16(Tile::kStages * kWeight * sizeof(Store));
+  static constexpr u32 kOperands =
+      up16(kPositions * 4) + up16(kInputs * kInput * sizeof(Store)) + up16(Tile::kStages * kStage * sizeof(Store));
   static constexpr u32 kDrain = up16(Tile::M * Result::kRow * 4) + up16(kScratch * 4);
   static constexpr u32 kShared = kOperands > kDrain ? kOperands : kDrain;
 };
@@ -129,48 +139,77 @@ struct Taps {
 
   WRNC_DEVICE Taps of(const Place& u) {
     if constexpr (Shape::kPhase == 1) return Taps{0, 0, Shape::R, Shape::R, first(0), first(0)};
-    const i32 r0 = (u.phase_y + Shape::kPad) % Shape::kStride, s0 = (u.phase_x + Shape::kPad) % Shape::kStride;
-    return Taps{r0, s0, (Shape::R - r0 + Shape::kStride - 1) / Shape::kStride, (Shape::R - s0 + Shape::kStride - 1) / Shape::kStride,
-                first(u.phase_y), first(u.phase_x)};
+    constexpr i32 step = Shape::kStride;
+    const i32 r0 = (u.phase_y + Shape::kPad) % step, s0 = (u.phase_x + Shape::kPad) % step;
+    return Taps{r0, s0, ceil_div(Shape::R - r0, step), ceil_div(Shape::R - s0, step), first(u.phase_y), first(u.phase_x)};
   }
 
   // Forward a later tap lies further, backward nearer.
   WRNC_DEVICE i32 first(i32 phase) { return Shape::kDgrad ? (phase + Shape::kPad) / Shape::kStride - Shape::kFirst : 0; }
 
-  WRNC_MEMBER i32 count() const { return rows * cols; }
-  WRNC_MEMBER i32 weight(i32 tap) const {
-    return (r0 + tap / cols * Shape::kPhase) * Shape::R + s0 + tap % cols * Shape::kPhase;
-  }
+  // weight is the index among the filter's taps of the r-th row's s-th tap, shift how
+  // far from the first result's input it reads.
+  WRNC_MEMBER i32 weight(i32 r, i32 s) const { return (r0 + r * Shape::kPhase) * Shape::R + s0 + s * Shape::kPhase; }
   template <class Input>
-  WRNC_MEMBER i32 shift(i32 tap) const {
-    const i32 r = tap / cols, s = tap % cols;
+  WRNC_MEMBER i32 shift(i32 r, i32 s) const {
     return Shape::kDgrad ? Input::shift(y - r, x - s) : Input::shift(r, s);
   }
 };
 
-// copy_weights starts the copy of a tap's weights, [row][column] from rows `k0` and
-// columns `c0` on, zero past the last. It copies as many bytes at a time as the
-// channel count keeps aligned; an odd number of two-byte channels needs plain loads.
+// Step is a step of the multiplication: a row of taps of a chunk, and its place in the
+// ring of weights.
+template <u32 Stages>
+struct Step {
+  i32 r, chunk;
+  u32 stage;
+
+  WRNC_MEMBER void advance(i32 rows) {
+    if (++r == rows) r = 0, chunk++;
+    if (++stage == Stages) stage = 0;
+  }
+};
+
+// WeightCopy copies weight tiles of RowsN rows k and ColsN columns c, in rows of Row
+// elements, zero past the last of both; as many bytes at a time as the channel count
+// keeps aligned. A thread has the same column in all its rows.
 template <class Shape, u32 RowsN, u32 ColsN, u32 Row, u32 Threads, class Store>
-WRNC_DEVICE void copy_weights(Store* tile, const Store* weight, i32 k0, i32 c0, i32 tap) {
-  constexpr u32 row_bytes = u32(Shape::C) * sizeof(Store);
-  constexpr u32 bytes = row_bytes % 16 == 0 ? 16 : row_bytes % 8 == 0 ? 8 : row_bytes % 4 == 0 ? 4 : 2;
-  constexpr u32 V = bytes / sizeof(Store), vectors = ColsN / V, total = RowsN * vectors;
-  static_assert(ColsN % V == 0, "");
-#pragma unroll 4
-  for (u32 i = thread_index(); i < total; i += Threads) {
-    const u32 row = i / vectors, column = i % vectors * V;
-    const i32 k = k0 + i32(row), c = c0 + i32(column);
-    const bool valid = k < Shape::K && c < Shape::C;
-    const Store* const from = weight + (valid ? (i64(k) * (Shape::R * Shape::R) + tap) * Shape::C + c : 0);
-    Store* const to = tile + row * Row + column;
-    if constexpr (bytes >= 4) {
-      cp_async<bytes>(to, from, valid);
-    } else {
-      store_floats<1>(to, valid ? load_floats<1>(from) : Floats<1>{});
+struct WeightCopy {
+  static constexpr u32 kRowBytes = u32(Shape::C) * sizeof(Store);
+  static constexpr u32 kBytes = kRowBytes % 16 == 0 ? 16 : kRowBytes % 8 == 0 ? 8 : kRowBytes % 4 == 0 ? 4 : 2;
+  static constexpr u32 V = kBytes / sizeof(Store), kVectors = ColsN / V;
+  static constexpr u32 kStep = Threads / kVectors < RowsN ? Threads / kVectors : RowsN;  // rows at once
+  static constexpr u32 kRounds = (RowsN + kStep - 1) / kStep;
+  static constexpr i32 kTaps = Shape::R * Shape::R;
+  static_assert(ColsN % V == 0 && kVectors <= Threads, "a thread copies a vector");
+  static constexpr bool kWhole = Shape::K % i32(RowsN) == 0 && Shape::C % i32(ColsN) == 0;  // no tile passes the last
+
+  const Store* from;
+  u32 to, row;
+  i32 k, c;
+
+  WRNC_DEVICE WeightCopy of(const Store* weight) {
+    const u32 column = thread_index() % kVectors * V, row = thread_index() / kVectors;
+    const Store* const from = weight + i64(row) * (kTaps * Shape::C) + column;
+    return WeightCopy{from, pinned(row * Row + column), row, i32(row), i32(column)};
+  }
+
+  // start starts the copy of the tile whose first weight is (k0, tap, c0).
+  WRNC_MEMBER void start(Store* tile, i32 k0, i32 tap, i32 c0) const {
+    const Store* const first = from + (i64(k0) * kTaps + tap) * Shape::C + c0;
+#pragma unroll
+    for (u32 round = 0; round < kRounds; round++) {
+      if (row + round * kStep >= RowsN || row >= kStep) continue;
+      const bool valid = kWhole || (k + k0 + i32(round * kStep) < Shape::K && c + c0 < Shape::C);
+      const Store* const x = first + round * (i64(kStep) * (kTaps * Shape::C));
+      Store* const y = tile + to + round * (kStep * Row);
+      if constexpr (kBytes >= 4) {
+        cp_async<kBytes>(y, x, valid);
+      } else {  // two bytes cannot be copied asynchronously
+        store_tile<1>(y, valid ? load_floats<1>(x) : Floats<1>{});
+      }
     }
   }
-}
+};
 
 template <bool First, class A, class B>
 struct Chosen {
@@ -183,71 +222,89 @@ struct Chosen<false, A, B> {
 template <bool First, class A, class B>
 using Choose = typename Chosen<First, A, B>::Type;
 
-// conv is the whole kernel.
-template <class Shape, class Unit, class Tile, class Prologue, class Epilogue, class Args>
-WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight) {
-  using L = ConvLayout<Shape, Unit, Tile, Epilogue>;
+// multiply_chunks fills and multiplies: the sums of a warp's part of the tile.
+template <class L, class Shape, class Unit, class Tile, class Prologue, class Args>
+WRNC_DEVICE void multiply_chunks(const Args& args, const typename L::Store* weight, const Place& place, i32 tile,
+                                 u32 warp_row, u32 warp_col, f32 (&sums)[Tile::MI][Tile::NI][4]) {
   using Math = typename Tile::Math;
   using Store = typename Math::Store;
   using Input = typename L::Input;
-  using Fill = Filler<Prologue, Input, Store, Tile::K, L::kInputRow, u32(Input::kPositions), Shape::kIn, Tile::kThreads>;
-  constexpr u32 MI = Tile::MI, NI = Tile::NI, blocks = NI % 2 == 0 ? 2 : 1;
+  using Fill = Filler<Prologue, Input, Store, Tile::K, L::kInputRow, L::kPositions, Shape::kIn, Tile::kThreads>;
+  using Copy = WeightCopy<Shape, L::kWeightRows, L::kWeightCols, L::kWeightRow, Tile::kThreads, Store>;
+  constexpr u32 MI = Tile::MI, blocks = Tile::NI % 2 == 0 ? 2 : 1;
+  constexpr bool kFixed = Shape::kPhase == 1;  // every phase has all taps
+  constexpr i32 kUnrollTaps = kFixed ? Shape::R : 1;
 
-  const i32 tile = i32(block_index()) % L::kTilesN, unit = i32(block_index()) / L::kTilesN;
-  const u32 warp_row = warp_index() / Tile::kWarpsN * Tile::kWarpRows, warp_col = warp_index() % Tile::kWarpsN * Tile::kWarpCols;
-  const Place place = L::Grid::place(unit);
-  f32 sums[MI][NI][4] = {};
-  {
-    Smem smem(L::kOperands);
-    Store* const inputs = smem.take<Store, L::kInputs * L::kInput>();
-    Store* const weights = smem.take<Store, Tile::kStages * L::kWeight>();
-    const Taps<Shape> taps = Taps<Shape>::of(place);
-    const i32 steps = taps.count() * L::kChunks;  // a step is a tap of a chunk
+  Smem smem(L::kOperands);
+  Store* const inputs = smem.take<Store, L::kInputs * L::kInput>();
+  Store* const weights = smem.take<Store, Tile::kStages * L::kStage>();
+  i32* const pixels = smem.take<i32, L::kPositions>();
+  const Taps<Shape> taps = Taps<Shape>::of(place);
+  const i32 steps = taps.cols > 0 ? taps.rows * L::kChunks : 0;
+  const Copy copy = Copy::of(weight);
+
+  // Where this thread's rows of A begin in the input tile, and of B in a weight tile.
+  using ViewA = typename Math::RowsA;
+  u32 own_a[MI][ViewA::kOwn];
+#pragma unroll
+  for (u32 i = 0; i < MI; i++)
+#pragma unroll
+    for (u32 j = 0; j < ViewA::kOwn; j++) {
+      const i32 m = i32(warp_row + i * 16 + ViewA::row(j));
+      own_a[i][j] = pinned(u32(Input::template position_of<Unit>(m)) * L::kInputRow + ViewA::element());
+    }
+  using ViewB =
+      Choose<Shape::kDgrad, typename Math::template ColumnsB<blocks>, typename Math::template RowsB<blocks>>;
+  constexpr u32 b_column = Shape::kDgrad ? 1 : L::kWeightRow, b_term = Shape::kDgrad ? L::kWeightRow : 1;
+  u32 own_b[ViewB::kOwn];
+  own_offsets<ViewB>(own_b, L::kWeightRow, warp_col * b_column);
+
+  // The copies run kStages - 1 steps ahead. Each step has a group of them, if need
+  // be an empty one, so that groups can be counted.
+  Step<Tile::kStages> now{}, ahead{};
+  const auto copy_ahead = [&]() {
+    if (steps > 0 && ahead.chunk < L::kChunks) {
+      const i32 in = ahead.chunk * i32(Tile::K), out = tile * i32(Tile::N);
+#pragma unroll kUnrollTaps
+      for (i32 s = 0; s < (kFixed ? Shape::R : taps.cols); s++)
+        copy.start(weights + ahead.stage * L::kStage + u32(s) * L::kWeight, Shape::kDgrad ? in : out,
+                   taps.weight(ahead.r, s), Shape::kDgrad ? out : in);
+      ahead.advance(taps.rows);
+    }
+    cp_async_commit();
+  };
+#pragma unroll
+  for (u32 stage = 0; stage + 1 < Tile::kStages; stage++) copy_ahead();
+  if (steps > 0) {
     constexpr i32 start = Shape::kDgrad ? 1 : Shape::kStride;
-    const Fill fill{place.n, place.y * start + Shape::kFirst, place.x * start + Shape::kFirst};
+    const i32 y = place.y * start + Shape::kFirst, x = place.x * start + Shape::kFirst;
+    Input::template locate<L::kPositions, Tile::kThreads>(pixels, place.n, y, x, args.n);
+  }
+  barrier();
+  if (steps > 0) Fill::template fill<4>(args, pixels, inputs, 0, 0, Fill::kRounds);
 
-    // Where this thread's rows of A begin in the input tile, and of B in a weight tile.
-    using ViewA = typename Math::RowsA;
-    u32 own_a[MI][ViewA::kOwn];
-#pragma unroll
-    for (u32 i = 0; i < MI; i++)
-#pragma unroll
-      for (u32 j = 0; j < ViewA::kOwn; j++) {
-        const i32 m = i32(warp_row + i * 16 + ViewA::row(j)), pixel = m < Unit::kVolume ? m : 0;  // the last rows may be unused
-        own_a[i][j] = u32(Input::position(pixel / (Unit::kRows * Unit::kPixels), pixel / Unit::kPixels % Unit::kRows,
-                                          pixel % Unit::kPixels)) * L::kInputRow + ViewA::element();
-      }
-    using ViewB = Choose<Shape::kDgrad, typename Math::template ColumnsB<blocks>, typename Math::template RowsB<blocks>>;
-    constexpr u32 b_column = Shape::kDgrad ? 1 : L::kWeightRow, b_term = Shape::kDgrad ? L::kWeightRow : 1;
-    u32 own_b[ViewB::kOwn];
-    own_offsets<ViewB>(own_b, L::kWeightRow);
+  // A step fills `share` rounds of the next chunk, as long as there are any.
+  constexpr u32 even_share = (Fill::kRounds + u32(Shape::R) - 1) / u32(Shape::R);
+  const u32 share = kFixed ? even_share : u32(ceil_div(i32(Fill::kRounds), imax(1, taps.rows)));
+  u32 filled = 0;
+#pragma unroll 1
+  for (i32 step = 0; step < steps; step++) {
+    cp_async_wait<Tile::kStages - 2>();
+    barrier();  // this step's weights and inputs are there; all have done with those of the step before
+    copy_ahead();
+    if (L::kInputs > 1 && now.chunk + 1 < L::kChunks) {
+      const u32 end = filled + share < Fill::kRounds ? filled + share : Fill::kRounds;
+      Fill::template fill<(even_share < 4 ? even_share : 4)>(
+          args, pixels, inputs + u32(now.chunk + 1) % 2 * L::kInput, (now.chunk + 1) * i32(Tile::K), filled, end);
+      filled = end;
+    }
 
-    const auto copy = [&](i32 step) {
-      if (step < steps) {
-        const i32 chunk = step / taps.count(), tap = step % taps.count(), in = chunk * i32(Tile::K), out = tile * i32(Tile::N);
-        copy_weights<Shape, L::kWeightRows, L::kWeightCols, L::kWeightRow, Tile::kThreads>(
-            weights + u32(step) % Tile::kStages * L::kWeight, weight, Shape::kDgrad ? in : out, Shape::kDgrad ? out : in, taps.weight(tap));
-      }
-      cp_async_commit();  // also without copies: a group a step
-    };
-
-    if (steps > 0) fill.fill(args, inputs, 0, 0, Fill::kRounds);
-#pragma unroll
-    for (u32 stage = 0; stage + 1 < Tile::kStages; stage++) copy(i32(stage));
-
-    i32 chunk = 0, tap = 0;
-    for (i32 step = 0; step < steps; step++) {
-      cp_async_wait<Tile::kStages - 2>();
-      barrier();  // this step's weights and inputs are there; all have done with those of the step before
-      copy(step + i32(Tile::kStages) - 1);
-      if (chunk + 1 < L::kChunks) {
-        const u32 count = u32(taps.count());
-        fill.fill(args, inputs + u32(chunk + 1) % L::kInputs * L::kInput, (chunk + 1) * i32(Tile::K), Fill::kRounds * u32(tap) / count,
-                  Fill::kRounds * u32(tap + 1) / count);
-      }
-
-      const Store* const a_tile = inputs + u32(chunk) % L::kInputs * L::kInput + u32(taps.template shift<Input>(tap)) * L::kInputRow;
-      const Store* const b_tile = weights + u32(step) % Tile::kStages * L::kWeight + warp_col * b_column;
+    const Store* const a_row = inputs + u32(now.chunk) % L::kInputs * L::kInput;
+    const Store* const b_row = weights + now.stage * L::kStage;
+#pragma unroll kUnrollTaps
+    for (i32 s = 0; s < (kFixed ? Shape::R : taps.cols); s++) {
+      const Store* const a_tile = a_row + u32(taps.template shift<Input>(now.r, s)) * L::kInputRow;
+      const Store* const b_tile = b_row + u32(s) * L::kWeight;
 #pragma unroll
       for (u32 k = 0; k < Tile::K; k += Math::kStep) {
         typename Math::A a[MI];
@@ -255,11 +312,16 @@ WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight
         for (u32 i = 0; i < MI; i++) ViewA::load(a[i], a_tile + k, own_a[i]);
         multiply_columns<Math, ViewB, blocks>(sums, a, b_tile + k * b_term, own_b, 8 * b_column);
       }
-      if (++tap == taps.count()) tap = 0, chunk++;
     }
-    barrier();  // the result takes the place of the operands
+    now.advance(taps.rows);
+    if (now.r == 0) filled = 0;
   }
+}
 
+// drain_tile gives the sums to the epilogue.
+template <class L, class Shape, class Unit, class Tile, class Epilogue, class Args>
+WRNC_DEVICE void drain_tile(const Args& args, const Place& place, i32 unit, i32 tile, u32 warp_row,
+                            const f32 (&sums)[Tile::MI][Tile::NI][4]) {
   using Result = typename L::Result;
   Smem smem(L::kDrain);
   f32* const result = smem.take<f32, Tile::M * Result::kRow>();
@@ -274,7 +336,22 @@ WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight
     const typename Result::Cols columns{tile * i32(Tile::N) + i32(slab * Result::kRun)};
     drain<Epilogue, typename L::Grid, Unit, Tile::kThreads>(
         args, place, unit, columns, Shape::kOut, scratch,
-        [&](u32 m, u32 column) { return load_floats<Epilogue::kVec>(result + m * Result::kRow + column); });
+        [&](u32 m, u32 column) { return load_tile<Epilogue::kVec>(result + m * Result::kRow + column); });
   }
-  if constexpr (Epilogue::kReduces) finish_channels<Epilogue, typename L::Grid, Tile::N, Tile::kThreads>(args, unit, tile, Shape::kOut, scratch);
+  if constexpr (Epilogue::kReduces)
+    finish_channels<Epilogue, typename L::Grid, Tile::N, Tile::kThreads>(args, unit, tile, Shape::kOut, scratch);
+}
+
+// conv is the whole kernel.
+template <class Shape, class Unit, class Tile, class Prologue, class Epilogue, class Args>
+WRNC_DEVICE void conv(const Args& args, const typename Tile::Math::Store* weight) {
+  using L = ConvLayout<Shape, Unit, Tile, Epilogue>;
+  const i32 tile = i32(block_index()) % L::kTilesN, unit = i32(block_index()) / L::kTilesN;
+  const u32 warp_row = warp_index() / Tile::kWarpsN * Tile::kWarpRows;
+  const u32 warp_col = warp_index() % Tile::kWarpsN * Tile::kWarpCols;
+  const Place place = L::Grid::place(unit);
+  f32 sums[Tile::MI][Tile::NI][4] = {};
+  multiply_chunks<L, Shape, Unit, Tile, Prologue>(args, weight, place, tile, warp_row, warp_col, sums);
+  barrier();  // the result takes the place of the operands
+  drain_tile<L, Shape, Unit, Tile, Epilogue>(args, place, unit, tile, warp_row, sums);
 }

@@ -56,7 +56,7 @@ WRNC_DEVICE ChannelSum join(ChannelSum a, ChannelSum b, f32, f32) { return Chann
 
 WRNC_DEVICE f32 share_of(f32 nb, f32 total) { return total > 0 ? div_(nb, total) : 0.0f; }
 
-// ---- What a thread gathers for its V channels.
+// ---- What a thread gathers for its V channels. value() gets 1/count.
 
 template <class Kind, u32 V>
 struct Acc;
@@ -79,8 +79,8 @@ struct Acc<Stats, V> {
     count++;
   }
 
-  WRNC_MEMBER Stats value(u32 i) const {
-    const f32 mean = div_(sum.v[i], f32(count == 0 ? 1 : count));  // less the shift
+  WRNC_MEMBER Stats value(u32 i, f32 inverse) const {
+    const f32 mean = sum.v[i] * inverse;  // less the shift
     return Stats{shift.v[i] + mean, max_(0.0f, fma(-mean, sum.v[i], square.v[i]))};
   }
 };
@@ -99,7 +99,7 @@ struct Acc<GradStats, V> {
     count++;
   }
 
-  WRNC_MEMBER GradStats value(u32 i) const { return GradStats{sum.v[i], dot.v[i]}; }
+  WRNC_MEMBER GradStats value(u32 i, f32) const { return GradStats{sum.v[i], dot.v[i]}; }
 };
 
 template <u32 V>
@@ -113,7 +113,7 @@ struct Acc<ChannelSum, V> {
     count++;
   }
 
-  WRNC_MEMBER ChannelSum value(u32 i) const { return ChannelSum{sum.v[i]}; }
+  WRNC_MEMBER ChannelSum value(u32 i, f32) const { return ChannelSum{sum.v[i]}; }
 };
 
 // ---- thread -> unit.
@@ -136,7 +136,7 @@ template <class Cols, u32 V, u32 Threads>
 struct UnitReducer {
   static constexpr u32 kVectors = Cols::kCount / V;                                // threads side by side
   static constexpr u32 kSlots = kVectors < 32 ? Threads / 32 : Threads / kVectors;  // left after the shuffles
-  static_assert((kVectors & (kVectors - 1)) == 0 && kVectors <= Threads, "channel vectors of a block: a power of two, a thread each");
+  static_assert((kVectors & (kVectors - 1)) == 0 && kVectors <= Threads, "channel vectors: a power of two, a thread each");
 
   // Shared memory, in floats, that this and the mergers below need.
   static constexpr u32 kUnit = kSlots * (2 * Cols::kCount + kVectors), kMerge = 3 * Threads;
@@ -148,19 +148,21 @@ struct UnitReducer {
 
   template <class Kind>
   WRNC_MEMBER void write(f32* partials, const Acc<Kind, V>& acc) {
+    f32 n = f32(acc.count);
+    const f32 inverse = div_(1.0f, max_(n, 1.0f));
     Kind value[V];
 #pragma unroll
-    for (u32 i = 0; i < V; i++) value[i] = acc.value(i);
-    f32 n = f32(acc.count);
+    for (u32 i = 0; i < V; i++) value[i] = acc.value(i, inverse);
     join_lanes(value, n);
 
     const u32 slot = kVectors < 32 ? warp_index() : thread_index() / kVectors, vector = thread_index() % kVectors;
-    f32* const counts = scratch + kSlots * Rows<Kind>::kCount * Cols::kCount;
+    constexpr u32 rows = Rows<Kind>::kCount;
+    f32* const counts = scratch + kSlots * rows * Cols::kCount;
     if (slot < kSlots && (kVectors >= 32 || lane_index() < kVectors)) {
 #pragma unroll
       for (u32 i = 0; i < V; i++)
 #pragma unroll
-        for (u32 r = 0; r < Rows<Kind>::kCount; r++) number(slot, r, Rows<Kind>::kCount, vector * V + i) = row(value[i], r);
+        for (u32 r = 0; r < rows; r++) number(slot, r, rows, vector * V + i) = row(value[i], r);
       counts[slot * kVectors + vector] = n;
     }
     barrier();
@@ -169,14 +171,15 @@ struct UnitReducer {
       if (c >= channels) continue;
       const Kind sum = join_slots<Kind>(column, counts);
 #pragma unroll
-      for (u32 r = 0; r < Rows<Kind>::kCount; r++)
-        partials[(i64(unit) * Rows<Kind>::kCount + r) * channels + c] = row(sum, r);
+      for (u32 r = 0; r < rows; r++) partials[(i64(unit) * rows + r) * channels + c] = row(sum, r);
     }
     barrier();  // before the scratch is used again
   }
 
  private:
-  WRNC_MEMBER f32& number(u32 slot, u32 r, u32 rows, u32 column) const { return scratch[(slot * rows + r) * Cols::kCount + column]; }
+  WRNC_MEMBER f32& number(u32 slot, u32 r, u32 rows, u32 column) const {
+    return scratch[(slot * rows + r) * Cols::kCount + column];
+  }
 
   // join_lanes merges the lanes of a warp that own the same channels into the
   // first of them.
@@ -204,7 +207,8 @@ struct UnitReducer {
 #pragma unroll 4
     for (u32 slot = 1; slot < kSlots; slot++) {
       const f32 other = counts[slot * kVectors + column / V], total = n + other;
-      sum = join(sum, of_rows(Kind{}, number(slot, 0, rows, column), number(slot, rows - 1, rows, column)), n, share_of(other, total));
+      const Kind next = of_rows(Kind{}, number(slot, 0, rows, column), number(slot, rows - 1, rows, column));
+      sum = join(sum, next, n, share_of(other, total));
       n = total;
     }
     return sum;

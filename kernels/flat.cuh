@@ -32,12 +32,13 @@ WRNC_DEVICE void flat(const Args* table, const u32* first_block, u32 segments) {
   const u32 segment = segment_of(first_block, segments);
   const Args args = table[segment];
   const i64 first = i64(block_index() - first_block[segment]) * Tile::kElems + thread_index() * 4;
-#pragma unroll
+#pragma unroll 1
   for (u32 i = 0; i < Tile::kVectors; i++) {
     const i64 e = first + i * (Tile::kThreads * 4);
     if (e + 4 <= args.elems) {
       Body::template apply<4>(args, e);
     } else {
+#pragma unroll 1
       for (i64 tail = e; tail < args.elems; tail++) Body::template apply<1>(args, tail);
     }
   }

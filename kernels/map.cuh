@@ -20,7 +20,7 @@ struct MapTile {
 // MapLayout is a kernel's shared memory, which only Reduces need:
 //
 //     vectors = N / V,  slots = Threads/32 if vectors < 32, else Threads/vectors
-//     scratch = max(slots * (2*N + vectors), 3*Threads)          floats, also in ConvLayout with N = columns of the result tile
+//     scratch = max(slots * (2*N + vectors), 3*Threads)    floats; in ConvLayout with the result tile's columns for N
 //     kShared = up16(scratch * 4), or 0 without Reduces
 template <class Shape, class Tile, class Epilogue>
 struct MapLayout {
@@ -44,5 +44,6 @@ WRNC_DEVICE void map(const Args& args) {
   const typename L::Cols columns{tile * i32(Tile::N)};
   drain<Epilogue, Grid, Unit, Tile::kThreads>(args, Grid::place(unit), unit, columns, Shape::C, scratch,
                                               [](u32, u32) { return Floats<Epilogue::kVec>{}; });
-  if constexpr (Epilogue::kReduces) finish_channels<Epilogue, Grid, Tile::N, Tile::kThreads>(args, unit, tile, Shape::C, scratch);
+  if constexpr (Epilogue::kReduces)
+    finish_channels<Epilogue, Grid, Tile::N, Tile::kThreads>(args, unit, tile, Shape::C, scratch);
 }

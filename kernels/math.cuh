@@ -245,12 +245,12 @@ struct Ffma {
   };
 };
 
-// own_offsets are the offsets that a view needs for consecutive rows of `stride`
-// elements.
+// own_offsets are the offsets that a view needs of consecutive rows of `stride`
+// elements, the first of which begins at `origin`.
 template <class View>
-WRNC_DEVICE void own_offsets(u32 (&own)[View::kOwn], u32 stride) {
+WRNC_DEVICE void own_offsets(u32 (&own)[View::kOwn], u32 stride, u32 origin) {
 #pragma unroll
-  for (u32 i = 0; i < View::kOwn; i++) own[i] = View::row(i) * stride + View::element();
+  for (u32 i = 0; i < View::kOwn; i++) own[i] = pinned(origin + View::row(i) * stride + View::element());
 }
 
 // multiply_columns multiplies a warp's rows of A, in registers, by all its columns of

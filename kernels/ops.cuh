@@ -31,7 +31,7 @@ WRNC_DEVICE Floats<V> map_floats(F f) {
   return y;
 }
 
-// ---- Memory. A pointer to const says that no thread of the kernel writes there.
+// ---- Memory.
 
 WRNC_DEVICE f32 widen(f32 x) { return x; }
 WRNC_DEVICE f32 widen(bf16 x) { return from_bits(u32(x.bits) << 16); }
@@ -41,24 +41,51 @@ WRNC_DEVICE void narrow(f32& to, f32 x) { to = x; }
 WRNC_DEVICE void narrow(bf16& to, f32 x) { to.bits = u16(bits_of(x) >> 16); }
 WRNC_DEVICE void narrow(u8& to, f32 x) { to = x != 0; }
 
+template <class T, u32 V>
+WRNC_DEVICE Floats<V> widened(const Vec<T, V>& x) {
+  return map_floats<V>([&](u32 i) { return widen(x.v[i]); });
+}
+
+template <class T, u32 V>
+WRNC_DEVICE Vec<T, V> narrowed(Floats<V> x) {
+  Vec<T, V> y;
+#pragma unroll
+  for (u32 i = 0; i < V; i++) narrow(y.v[i], x.v[i]);
+  return y;
+}
+
+// load_floats and store_floats are for tensors, in global memory. A pointer to const
+// says that no thread of the kernel writes there.
 template <u32 V, class T>
 WRNC_DEVICE Floats<V> load_floats(const T* p) {
-  const Vec<T, V> x = load_readonly<T, V>(p);
-  return map_floats<V>([&](u32 i) { return widen(x.v[i]); });
+  return widened(load_readonly<T, V>(p));
 }
 
 template <u32 V, class T>
 WRNC_DEVICE Floats<V> load_floats(T* p) {
-  const Vec<T, V> x = load<T, V>(p);
-  return map_floats<V>([&](u32 i) { return widen(x.v[i]); });
+  return widened(load<T, V>(global(p)));
 }
 
 template <u32 V, class T>
 WRNC_DEVICE void store_floats(T* p, Floats<V> x) {
-  Vec<T, V> y;
-#pragma unroll
-  for (u32 i = 0; i < V; i++) narrow(y.v[i], x.v[i]);
-  store<T, V>(p, y);
+  store<T, V>(global(p), narrowed<T>(x));
+}
+
+// The same for tiles, in shared memory.
+template <u32 V, class T>
+WRNC_DEVICE Floats<V> load_tile(const T* p) {
+  return widened(load<T, V>(p));
+}
+
+template <u32 V, class T>
+WRNC_DEVICE void store_tile(T* p, Floats<V> x) {
+  store<T, V>(p, narrowed<T>(x));
+}
+
+// scalar reads a number that changes from step to step.
+template <class T>
+WRNC_DEVICE T scalar(const T* p) {
+  return load_readonly<T, 1>(p).v[0];
 }
 
 // ---- Map ops.
@@ -92,6 +119,44 @@ WRNC_DEVICE Floats<V> relu_grad(Floats<V> g, Floats<V> x) {
 template <u32 V>
 WRNC_DEVICE Floats<V> add(Floats<V> a, Floats<V> b) {
   return map_floats<V>([&](u32 i) { return a.v[i] + b.v[i]; });
+}
+
+template <u32 V>
+WRNC_DEVICE Floats<V> mul(Floats<V> a, Floats<V> b) {
+  return map_floats<V>([&](u32 i) { return a.v[i] * b.v[i]; });
+}
+
+template <u32 V>
+WRNC_DEVICE Floats<V> scale(f32 alpha, Floats<V> x) {
+  return map_floats<V>([&](u32 i) { return alpha * x.v[i]; });
+}
+
+// sigmoid_of follows kernels/f32/sigmoid.go step by step; the reasons stand there.
+WRNC_DEVICE f32 sigmoid_of(f32 x) {
+  const f32 whole = 12582912.0f;
+  const f32 z = x > 87.0f ? -87.0f : x < -87.0f ? 87.0f : -x;
+  const f32 t = fma(z, 1.44269504f, whole);
+  const f32 n = t - whole;
+  const f32 r = fma(n, 2.12194440e-4f, fma(n, -0.693359375f, z));
+  f32 p = fma(1.9875691500e-4f, r, 1.3981999507e-3f);
+  p = fma(p, r, 8.3334519073e-3f);
+  p = fma(p, r, 4.1665795894e-2f);
+  p = fma(p, r, 1.6666665459e-1f);
+  p = fma(p, r, 5.0000001201e-1f);
+  p = fma(p, r * r, r);
+  const f32 e = (p + 1.0f) * from_bits((bits_of(t) << 23) + 0x3f800000);
+  return div_(1.0f, 1.0f + e);
+}
+
+template <u32 V>
+WRNC_DEVICE Floats<V> sigmoid(Floats<V> x) {
+  return map_floats<V>([&](u32 i) { return sigmoid_of(x.v[i]); });
+}
+
+// sigmoid_grad reads the sigmoid's result.
+template <u32 V>
+WRNC_DEVICE Floats<V> sigmoid_grad(Floats<V> g, Floats<V> y) {
+  return map_floats<V>([&](u32 i) { return g.v[i] * (y.v[i] * (1.0f - y.v[i])); });
 }
 
 template <u32 V>

@@ -34,7 +34,7 @@ WRNC_DEVICE void avgpool(const Args& args) {
         const At at{n, p / Shape::W, p % Shape::W, i64(n) * pixels + p};
         sum = add(sum, Prologue::apply(args, channel, at, c));
       }
-      store_floats(sums + lane * Tile::N + column, sum);
+      store_tile(sums + lane * Tile::N + column, sum);
     }
   }
   barrier();
@@ -43,9 +43,9 @@ WRNC_DEVICE void avgpool(const Args& args) {
   const u32 column = thread_index() * V;
   const i32 c = first + i32(column);
   if (column < Tile::N && c < Shape::C) {
-    Floats<V> sum = load_floats<V>(sums + column);
+    Floats<V> sum = load_tile<V>(sums + column);
 #pragma unroll 4
-    for (u32 lane = 1; lane < L::kLanes; lane++) sum = add(sum, load_floats<V>(sums + lane * Tile::N + column));
+    for (u32 lane = 1; lane < L::kLanes; lane++) sum = add(sum, load_tile<V>(sums + lane * Tile::N + column));
     typename Epilogue::Sums none{};
     Epilogue::apply(args, Epilogue::channel(args, c), none, At{n, 0, 0, n}, c,
                     map_floats<V>([&](u32 i) { return div_(sum.v[i], f32(pixels)); }));

@@ -38,7 +38,8 @@ struct WgradTile {
 //     row(e)   = odd(e) for bf16, words(e) for f32
 //     gradient = volume(unit) up to a multiple of the math's step (16, 8, 4) * row(M)
 //     picture  = positions(window) * row(N)
-//     operands = up16(2 * gradient * size) + up16(2 * picture * size)
+//     tables   = up16(2 * (volume(unit) up as above) * 4) + up16(2 * positions * 4)
+//     operands = up16(2 * gradient * size) + up16(2 * picture * size) + tables
 //     result   = up16(M * (columns + 8) * 4)
 //     kShared  = max(operands, result)
 template <class Shape, class Unit, class Tile>
@@ -47,8 +48,10 @@ struct WgradLayout {
   using Store = typename Math::Store;
   using Grid = Units<Shape::P, Shape::Q, 1, Unit>;
   using Gradient = Window<Shape::P, Shape::Q, Unit::kSamples, Unit::kRows, Unit::kPixels, 1, 1>;
-  using Picture = Window<Shape::H, Shape::W, Unit::kSamples, (Unit::kRows - 1) * Shape::kAdvance + Shape::R,
-                         (Unit::kPixels - 1) * Shape::kAdvance + Shape::R, Shape::kPick, Shape::kAdvance>;
+  static constexpr i32 kTileRows = (Unit::kRows - 1) * Shape::kAdvance + Shape::R;
+  static constexpr i32 kTileCols = (Unit::kPixels - 1) * Shape::kAdvance + Shape::R;
+  using Picture =
+      Window<Shape::H, Shape::W, Unit::kSamples, kTileRows, kTileCols, Shape::kPick, Shape::kAdvance>;
   using Result = ResultTile<Tile::M, Tile::NI, Tile::kWarpsN>;
   static_assert(!Shape::kDgrad, "the shape is the forward convolution's");
   static_assert(u32(Shape::R) % Tile::kWarpsT == 0, "groups of warps share the filter's rows evenly");
@@ -56,9 +59,11 @@ struct WgradLayout {
   static constexpr i32 kTilesM = ceil_div(Shape::K, i32(Tile::M)), kTilesN = ceil_div(Shape::C, i32(Tile::N));
   static constexpr u32 kPixels = (u32(Unit::kVolume) + Math::kStep - 1) / Math::kStep * Math::kStep;
   static constexpr u32 kGradientRow = Math::columns_row(Tile::M), kGradient = kPixels * kGradientRow;
-  static constexpr u32 kPictureRow = Math::columns_row(Tile::N), kPicture = u32(Picture::kPositions) * kPictureRow;
+  static constexpr u32 kPositions = u32(Picture::kPositions);
+  static constexpr u32 kPictureRow = Math::columns_row(Tile::N), kPicture = kPositions * kPictureRow;
 
-  static constexpr u32 kOperands = up16(2 * kGradient * sizeof(Store)) + up16(2 * kPicture * sizeof(Store));
+  static constexpr u32 kTables = up16(2 * kPixels * 4) + up16(2 * kPositions * 4);
+  static constexpr u32 kOperands = up16(2 * kGradient * sizeof(Store)) + up16(2 * kPicture * sizeof(Store)) + kTables;
   static constexpr u32 kDrain = up16(Tile::M * Result::kRow * 4);
   static constexpr u32 kShared = kOperands > kDrain ? kOperands : kDrain;
 
@@ -90,7 +95,7 @@ WRNC_DEVICE void multiply_unit(f32 (&sums)[L::kTaps][Tile::MI][Tile::NI][4], con
   using ViewA = typename Math::ColumnsA;
   using ViewB = typename Math::template ColumnsB<blocks>;
   u32 own_a[ViewA::kOwn];
-  own_offsets<ViewA>(own_a, L::kGradientRow);
+  own_offsets<ViewA>(own_a, L::kGradientRow, 0);
 #pragma unroll 2
   for (u32 k = 0; k < L::kPixels; k += Math::kStep) {
     typename Math::A a[Tile::MI];
@@ -98,21 +103,20 @@ WRNC_DEVICE void multiply_unit(f32 (&sums)[L::kTaps][Tile::MI][Tile::NI][4], con
     for (u32 i = 0; i < Tile::MI; i++) ViewA::load(a[i], gradient + k * L::kGradientRow + i * 16, own_a);
     u32 own_b[ViewB::kOwn];
 #pragma unroll
-    for (u32 j = 0; j < ViewB::kOwn; j++) {
-      const i32 p = i32(k + ViewB::row(j)), pixel = p < Unit::kVolume ? p : 0;  // the gradient is zero past the volume
-      own_b[j] = u32(L::Picture::position(pixel / (Unit::kRows * Unit::kPixels), pixel / Unit::kPixels % Unit::kRows,
-                                          pixel % Unit::kPixels)) * L::kPictureRow + ViewB::element();
-    }
+    for (u32 j = 0; j < ViewB::kOwn; j++)  // past the last pixel the gradient is zero
+      own_b[j] = u32(L::Picture::template position_of<Unit>(i32(k + ViewB::row(j)))) * L::kPictureRow + ViewB::element();
 #pragma unroll
-    for (u32 tap = 0; tap < L::kTaps; tap++)
-      multiply_columns<Math, ViewB, blocks>(sums[tap], a, picture + u32(L::Picture::shift(i32(tap) / Shape::R, i32(tap) % Shape::R)) * L::kPictureRow,
-                                            own_b, 8);
+    for (u32 tap = 0; tap < L::kTaps; tap++) {
+      const u32 shift = u32(L::Picture::shift(i32(tap) / Shape::R, i32(tap) % Shape::R));
+      multiply_columns<Math, ViewB, blocks>(sums[tap], a, picture + shift * L::kPictureRow, own_b, 8);
+    }
   }
 }
 
 // add_splits replaces the sums by those of `slots` splits: first, first + step, ...
 template <class L, class Tile>
-WRNC_DEVICE void add_splits(f32 (&sums)[L::kTaps][Tile::MI][Tile::NI][4], const f32* workspace, i32 first, i32 step, i32 slots) {
+WRNC_DEVICE void add_splits(f32 (&sums)[L::kTaps][Tile::MI][Tile::NI][4], const f32* workspace, i32 first, i32 step,
+                            i32 slots) {
   each_sum(sums, [](u32, f32(&block)[4]) { block[0] = block[1] = block[2] = block[3] = 0; });
 #pragma unroll 1
   for (i32 slot = 0; slot < slots; slot++) {
@@ -139,34 +143,54 @@ template <class Shape, class Unit, class Tile, class GradientPrologue, class Pic
 WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span) {
   using L = WgradLayout<Shape, Unit, Tile>;
   using Store = typename L::Store;
-  using FillGradient = Filler<GradientPrologue, typename L::Gradient, Store, Tile::M, L::kGradientRow, L::kPixels, Shape::K, Tile::kThreads>;
-  using FillPicture = Filler<PicturePrologue, typename L::Picture, Store, Tile::N, L::kPictureRow, u32(L::Picture::kPositions), Shape::C, Tile::kThreads>;
+  using Gradient = typename L::Gradient;
+  using Picture = typename L::Picture;
+  using FillGradient =
+      Filler<GradientPrologue, Gradient, Store, Tile::M, L::kGradientRow, L::kPixels, Shape::K, Tile::kThreads>;
+  using FillPicture =
+      Filler<PicturePrologue, Picture, Store, Tile::N, L::kPictureRow, L::kPositions, Shape::C, Tile::kThreads>;
   static_assert(!Epilogue::kReduces, "a weight's gradient has no channels to reduce");
   constexpr i32 tiles = L::kTilesM * L::kTilesN;
   const i32 tile = i32(block_index()) % tiles, split = i32(block_index()) / tiles, splits = i32(block_count()) / tiles;
   const i32 first_k = tile / L::kTilesN * i32(Tile::M), first_c = tile % L::kTilesN * i32(Tile::N);
   const u32 warp = warp_index(), group = warp / (Tile::kWarpsM * Tile::kWarpsN);
-  const u32 warp_row = warp / Tile::kWarpsN % Tile::kWarpsM * Tile::kWarpRows, warp_col = warp % Tile::kWarpsN * Tile::kWarpCols;
+  const u32 warp_row = warp / Tile::kWarpsN % Tile::kWarpsM * Tile::kWarpRows;
+  const u32 warp_col = warp % Tile::kWarpsN * Tile::kWarpCols;
 
   f32 sums[L::kTaps][Tile::MI][Tile::NI][4] = {};
   {
     Smem smem(L::kOperands);
     Store* const gradients = smem.take<Store, 2 * L::kGradient>();
     Store* const pictures = smem.take<Store, 2 * L::kPicture>();
-    const auto fill = [&](i32 unit) {
+    i32* const gradient_pixels = smem.take<i32, 2 * L::kPixels>();
+    i32* const picture_pixels = smem.take<i32, 2 * L::kPositions>();
+    const auto locate = [&](i32 unit) {
       const Place u = L::Grid::place(unit);
       const u32 half = u32(unit) % 2;
-      FillGradient{u.n, u.y, u.x}.fill(args, gradients + half * L::kGradient, first_k, 0, FillGradient::kRounds);
-      FillPicture{u.n, u.y * Shape::kStride - Shape::kPad, u.x * Shape::kStride - Shape::kPad}.fill(
-          args, pictures + half * L::kPicture, first_c, 0, FillPicture::kRounds);
+      const i32 y = u.y * Shape::kStride - Shape::kPad, x = u.x * Shape::kStride - Shape::kPad;
+      Gradient::template locate<L::kPixels, Tile::kThreads>(gradient_pixels + half * L::kPixels, u.n, u.y, u.x, args.n);
+      Picture::template locate<L::kPositions, Tile::kThreads>(picture_pixels + half * L::kPositions, u.n, y, x, args.n);
     };
+    const auto fill = [&](i32 unit) {
+      const u32 half = u32(unit) % 2;
+      FillGradient::template fill<4>(args, gradient_pixels + half * L::kPixels, gradients + half * L::kGradient, first_k, 0,
+                                     FillGradient::kRounds);
+      FillPicture::template fill<4>(args, picture_pixels + half * L::kPositions, pictures + half * L::kPicture, first_c, 0,
+                                    FillPicture::kRounds);
+    };
+
+    // Pixels are located two units ahead of the multiplication, tiles filled one.
     const i32 begin = split * span, end = imin(begin + span, L::Grid::count(args.n));
+    if (begin < end) locate(begin);
+    barrier();
     if (begin < end) fill(begin);
+    if (begin + 1 < end) locate(begin + 1);
 #pragma unroll 1
     for (i32 unit = begin; unit < end; unit++) {
-      barrier();  // this unit is filled; all have done with the one before
+      barrier();  // this unit is filled, the next located; all have done with the one before
       if (unit + 1 < end) fill(unit + 1);
-      const u32 half = u32(unit) % 2, first_tap = u32(L::Picture::shift(i32(group * L::kRows), 0));
+      if (unit + 2 < end) locate(unit + 2);
+      const u32 half = u32(unit) % 2, first_tap = u32(Picture::shift(i32(group * L::kRows), 0));
       multiply_unit<L, Shape, Unit, Tile>(sums, gradients + half * L::kGradient + warp_row,
                                           pictures + half * L::kPicture + first_tap * L::kPictureRow + warp_col);
     }
@@ -203,7 +227,8 @@ WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span
       if (step > 0) barrier();
 #pragma unroll
       for (u32 t = 0; t < L::kTaps; t++)
-        if (group * L::kTaps + t == tap) store_sums<Result::kBlocks>(mine, Result::kRow, sums[t], slab * Result::kBlocks);
+        if (group * L::kTaps + t == tap)
+          store_sums<Result::kBlocks>(mine, Result::kRow, sums[t], slab * Result::kBlocks);
       barrier();
       const typename Result::Cols columns{first_c + i32(slab * Result::kRun)};
       const i32 c = columns.channel(column);
@@ -215,7 +240,7 @@ WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span
           const i32 k = first_k + i32(m);
           if (k >= Shape::K) continue;
           const At at{k, i32(tap) / Shape::R, i32(tap) % Shape::R, i64(k) * (Shape::R * Shape::R) + tap};
-          Epilogue::apply(args, channel, none, at, c, load_floats<V>(result + m * Result::kRow + column));
+          Epilogue::apply(args, channel, none, at, c, load_tile<V>(result + m * Result::kRow + column));
         }
       }
     }

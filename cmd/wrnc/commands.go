@@ -14,6 +14,7 @@ A network is a .wrn file or a name: WRN-16-8, WRN-40-2-B(3,1,3).
 
   wrnc run --train digits      train on pictures that wrnc makes itself
   wrnc summary WRN-28-10       layers, parameters, memory
+  wrnc expand WRN-16-8         the network as layers, to be changed
   wrnc build WRN-16-4 -o out   every stage of the compilation, as text`
 
 // commands is the command line. Each command is a file.
@@ -21,6 +22,10 @@ type commands struct {
 	Build   buildCommand   `cmd:"" help:"Compile a network and write down every stage."`
 	Run     runCommand     `cmd:"" help:"Train a network."`
 	Summary summaryCommand `cmd:"" help:"Say what a network is made of, before anything runs."`
+	Show    showCommand    `cmd:"" help:"Print a network with every default, and where each comes from."`
+	Expand  expandCommand  `cmd:"" help:"Print a network as layers."`
+	Fmt     fmtCommand     `cmd:"" help:"Print or rewrite network files in their canonical layout."`
+	Check   checkCommand   `cmd:"" help:"Compare with the paper: wrnc check paper."`
 	Version versionCommand `cmd:"" help:"Say which wrnc this is."`
 }
 

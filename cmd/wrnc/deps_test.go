@@ -27,6 +27,7 @@ const imports = `
 
 	kernels:
 	kernels/harness:    kernels
+	kernels/templatetest:
 	kernels/f32:
 	kernels/cpu:        kernels/f32 golang.org/x/sys
 	kernels/cpu/asm:    github.com/mmcloughlin/avo

@@ -2,6 +2,8 @@
 //
 //	wrnc run --train digits          train the default network, with no download
 //	wrnc summary WRN-28-10           what a network is made of
+//	wrnc show WRN-16-8               every default, and where it comes from
+//	wrnc expand WRN-16-8 > my.wrn    its layers, to be changed
 //	wrnc build WRN-16-4 -o out       every stage of its compilation, as text
 package main
 

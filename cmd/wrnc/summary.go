@@ -71,10 +71,13 @@ func (c *summaryCommand) Run(s *session) error {
 		MACs:           irgen.MACs(forward.Func("infer")),
 		PeakBytesTrain: training.peak(threads), PeakBytesInfer: inferring.peak(threads),
 	}
-	blocks := fmt.Sprint(net.Blocks)
+	blocks := fmt.Sprintf("; %d blocks a group", net.Blocks)
 	if net.Blocks == 0 {
 		facts.Blocks = net.Groups()
-		blocks = strings.Trim(strings.ReplaceAll(fmt.Sprint(facts.Blocks), " ", ", "), "[]")
+		blocks = ""
+		if len(facts.Blocks) > 0 {
+			blocks = fmt.Sprintf("; %s blocks a group", strings.Trim(strings.ReplaceAll(fmt.Sprint(facts.Blocks), " ", ", "), "[]"))
+		}
 	}
 	if c.JSON {
 		return s.printJSON(facts)
@@ -118,8 +121,8 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 	return memoryOf(trainPlans), memoryOf(inferPlans), m, nil
 }
 
-// printTotals prints what the table of layers does not say; blocks are those of
-// a group, or of each.
+// printTotals prints what the table of layers does not say; blocks says how
+// many a group has, or each.
 func printTotals(w io.Writer, facts summaryFacts, blocks string, m *ir.Module, training, inferring memory, batch, threads int) error {
 	bytes := map[ir.Role]int{}
 	for _, s := range m.States {
@@ -130,7 +133,7 @@ func printTotals(w io.Writer, facts summaryFacts, blocks string, m *ir.Module, t
 		fmt.Fprintf(t, "%s\t"+format+"\n", append([]any{key}, args...)...)
 	}
 	line("parameters", "%s", formatCount(int64(facts.Parameters)))
-	line("convolutions", "%d, the classifier not counted; %s blocks a group", facts.Convs, blocks)
+	line("convolutions", "%d, the classifier not counted%s", facts.Convs, blocks)
 	line("MACs", "%s an image, forward", formatCount(facts.MACs))
 	line("weights", "%s, and %s of running statistics", formatBytes(bytes[ir.Param]), formatBytes(bytes[ir.Running]))
 	line("optimizer", "%s", formatBytes(bytes[ir.Velocity]))

@@ -66,7 +66,7 @@ func golden(t testing.TB) []inspect.Kernel {
 			for i, kernel := range prog.p.Kernels {
 				if prog.f.Name == g.function && kernel.Name == g.kernel {
 					found = true
-					list = append(list, inspect.Kernel{Name: prog.src[i].Entry, Source: prog.src[i].Text, Shared: kernel.Block.Shared, Expect: expected(prog.p, kernel), Networks: []string{g.name}})
+					list = append(list, inspect.Kernel{Name: prog.src[i].Entry, Source: prog.src[i].Text, Shared: kernel.Block.Shared, Expect: expected(prog.p, kernel), Networks: []string{"golden:" + g.name}})
 				}
 			}
 		}

@@ -1,8 +1,10 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
 	"flag"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path"
@@ -64,9 +66,9 @@ func pinned(t testing.TB) []inspect.Kernel {
 }
 
 // tensorCoreNets are the sample networks whose kernels are pinned in every
-// precision: dropout, a 1x1 convolution in a block, channels that are no multiple
-// of eight, and the ImageNet family have kernels of all kinds in them.
-var tensorCoreNets = []string{"wrn-10-1", "wrn-10-1-b13", "wrn-16-1.5", "wrn-16-8", "wrn-18-2-imagenet"}
+// precision: dropout, a 1x1 convolution in a block, and channels that are no
+// multiple of eight.
+var tensorCoreNets = []string{"wrn-10-1-b13", "wrn-16-1.5", "wrn-16-8"}
 
 // inspected lists the texts of programs with what they must compile to.
 func inspected(list []program, network string) []inspect.Kernel {
@@ -123,41 +125,95 @@ func expected(p *plan.Plan, k *plan.Kernel) []string {
 		}
 	}
 	if k.Flat() {
-		list = append(list, "LDG.128|LDG.64")
+		list = append(list, "LDG.128")
 	}
 	return list
 }
 
-// TestInspect compiles the pinned texts by NVRTC for three architectures: no spill,
-// no warning, the instructions that each was written for; and holds the manifest
-// of registers, shared memory and occupancy. The short form compiles the golden
-// texts alone.
+// everyArch tells which of the pinned texts are compiled for every architecture: one
+// in eight, by a hash of the text. All are compiled for the one they are planned for.
+func everyArch(k inspect.Kernel) bool { return crc32.ChecksumIEEE([]byte(k.Source))%8 == 0 }
+
+// TestInspect compiles kernels by NVRTC: no spill, no warning, the instructions that
+// each was written for; and holds the manifest of registers, shared memory and
+// occupancy. The whole of it compiles every pinned text for sm_80, and the golden
+// ones and a part of the others for sm_90 and sm_120 as well; the short form the
+// golden ones for sm_80 alone.
 func TestInspect(t *testing.T) {
-	i, err := inspect.Start(headers(t), inspect.Archs())
-	if err != nil {
-		toolkit.Missing(t, err)
-	}
-	defer i.Close()
-	list := golden(t)
-	if whole() || *update {
-		list = pinned(t)
-	} else {
+	all, some := golden(t), []inspect.Kernel(nil)
+	if !whole() && !*update {
+		all, some = nil, all
 		t.Log("a short form: the golden kernels; WRNC_HARNESS=whole compiles all")
-	}
-	started := time.Now()
-	reports, err := i.Inspect(context.Background(), list)
-	require.NoError(t, err)
-	var cpu time.Duration
-	n := 0
-	for _, r := range reports {
-		for _, f := range r.Facts {
-			cpu += f.Compile
-			n++
+	} else {
+		for _, k := range pinned(t) {
+			if everyArch(k) {
+				all = append(all, k)
+			} else {
+				some = append(some, k)
+			}
 		}
+		for i := range all { // the same text may be golden and in the sample
+			all[i].Networks = append(all[i].Networks, networksOf(some, all[i].Source)...)
+		}
+		some = slices.DeleteFunc(some, func(k inspect.Kernel) bool {
+			return slices.ContainsFunc(all, func(a inspect.Kernel) bool { return a.Source == k.Source })
+		})
 	}
-	t.Logf("%d texts, %d compilations: %v of compilers, %v in all", len(reports), n, cpu.Round(time.Second), time.Since(started).Round(time.Second))
+	var reports []inspect.Report
+	var last *inspect.Inspector
+	for _, part := range []struct {
+		kernels []inspect.Kernel
+		archs   []string
+	}{{all, inspect.Archs()}, {some, inspect.Archs()[:1]}} {
+		i, err := inspect.Start(headers(t), part.archs)
+		if err != nil {
+			toolkit.Missing(t, err)
+		}
+		defer i.Close()
+		started := time.Now()
+		r, err := i.Inspect(context.Background(), part.kernels)
+		require.NoError(t, err)
+		reports, last = append(reports, r...), i
+		t.Logf("%d texts for %s in %v", len(r), strings.Join(part.archs, ", "), time.Since(started).Round(time.Second))
+	}
 	require.Empty(t, inspect.Faults(reports))
 	if whole() || *update {
-		require.NoError(t, i.Manifest(reports).Hold("../../testdata/kernels/MANIFEST", *update))
+		slices.SortFunc(reports, func(a, b inspect.Report) int {
+			return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Hash, b.Hash))
+		})
+		require.NoError(t, last.Manifest(reports).Hold("../../testdata/kernels/MANIFEST", *update))
 	}
+}
+
+// networksOf are the networks of the kernels that have a text.
+func networksOf(list []inspect.Kernel, text string) []string {
+	var networks []string
+	for _, k := range list {
+		if k.Source == text {
+			networks = append(networks, k.Networks...)
+		}
+	}
+	return networks
+}
+
+// TestManifest requires that the manifest has exactly the texts that are pinned now,
+// with the networks that use them. It needs no compiler.
+func TestManifest(t *testing.T) {
+	want := map[string][]string{}
+	for _, k := range append(pinned(t), golden(t)...) {
+		line := inspect.Hash(k.Source) + " " + k.Name
+		if !slices.Contains(want[line], k.Networks[0]) {
+			want[line] = append(want[line], k.Networks[0])
+		}
+	}
+	text, err := os.ReadFile("../../testdata/kernels/MANIFEST")
+	require.NoError(t, err)
+	m, err := inspect.ParseManifest(string(text))
+	require.NoError(t, err)
+	for _, l := range m.Lines {
+		line := l.Hash + " " + l.Name
+		require.ElementsMatch(t, want[line], l.Networks, "%s: go test ./codegen/cuda -run TestInspect -update writes the manifest anew", line)
+		delete(want, line)
+	}
+	require.Empty(t, want, "texts that the manifest lacks")
 }

@@ -80,7 +80,7 @@ func (f *functor) channel() {
 		}
 	}
 	for _, s := range scalars {
-		f.line("    ch.s%d = a.a%d[0];", s.Index, s.Index)
+		f.line("    ch.s%d = scalar(a.a%d);", s.Index, s.Index)
 	}
 	f.line("    return ch;")
 	f.line("  }")
@@ -152,7 +152,7 @@ func (f *functor) source(r plan.Ref) (string, error) {
 		return fmt.Sprintf("ch.v%d", r.Index), nil
 	case plan.Scalar:
 		if f.c == 0 {
-			return fmt.Sprintf("a.a%d[0]", r.Index), nil
+			return fmt.Sprintf("scalar(a.a%d)", r.Index), nil
 		}
 		return fmt.Sprintf("ch.s%d", r.Index), nil
 	case plan.Row:
@@ -183,7 +183,7 @@ func (f *functor) expression(op plan.RowOp, src []string) (string, error) {
 	switch op.Op {
 	case "copy":
 		return src[0], nil
-	case "relu", "relu_grad", "add":
+	case "relu", "relu_grad", "add", "mul", "sigmoid", "sigmoid_grad":
 		return call(op.Op, src...), nil
 	case "descend":
 		return call(op.Op, src...), nil
@@ -193,6 +193,8 @@ func (f *functor) expression(op plan.RowOp, src []string) (string, error) {
 		return call("affine2", src[0], src[1], src[2]+"[0]", src[2]+"[1]", src[2]+"[2]"), nil
 	case "add_channel":
 		return call("add_channel", src[0], src[1]+"[0]"), nil
+	case "scale":
+		return call("scale", float(op.Attrs.Alpha), src[0]), nil
 	case "axpy":
 		return call("axpy", float(op.Attrs.Alpha), src[0], src[1]), nil
 	case "convert":

@@ -52,6 +52,23 @@ func TestImageNetGradients(t *testing.T) {
 	checkNetwork(t, net, 2)
 }
 
+// What only the layer form can say.
+func TestLayeredGradients(t *testing.T) {
+	for name, layers := range map[string]string{
+		"nin":     "conv 5x5 4 bias; relu; conv 1x1 3 bias 0.5; relu; maxpool 3x3 stride 2 pad 1; dropout 0.5; conv 3x3 classes bias; relu; avgpool global",
+		"vgg":     "conv 3x3 4; bn; relu; maxpool 2x2; linear 6; bn; relu; linear classes",
+		"highway": "conv 3x3 4; group 2 width 6 stride 2 { branch { conv 3x3 bias; relu } gate { conv 3x3 bias -2; sigmoid } }; avgpool global; linear classes",
+		"pad":     "conv 3x3 4; bn; relu; group 2 width 6 stride 2 { branch { conv 3x3; bn; relu; conv 3x3; bn } shortcut pad; after { relu } }; avgpool global; linear classes",
+		"none":    "group 2 width 4 stride 2 { shared { bn; relu } branch { conv 3x3; sigmoid } shortcut none }; avgpool global; linear classes",
+	} {
+		t.Run(name, func(t *testing.T) {
+			net, err := dsl.Load("test.wrn", []byte("model "+name+" { input 8x8x3; classes 4; layers { "+layers+" } }"))
+			require.NoError(t, err)
+			checkNetwork(t, net, 2)
+		})
+	}
+}
+
 // checkNetwork holds the gradients of a batch's mean loss by every state to
 // differences.
 func checkNetwork(t *testing.T, net *dsl.Network, batch int) {

@@ -13,7 +13,10 @@ var vjps = map[ir.Op]vjp{
 	ir.AvgPool:    avgPool,
 	ir.MaxPool:    maxPool,
 	ir.ReLU:       relu,
+	ir.Sigmoid:    sigmoid,
 	ir.Add:        add,
+	ir.Mul:        mul,
+	ir.Scale:      scale,
 	ir.AddChannel: addChannel,
 	ir.MaskScale:  maskScale,
 	ir.BatchNorm:  batchNorm,
@@ -31,6 +34,7 @@ var noGradient = map[ir.Op]string{
 	ir.AvgPoolGrad:   secondOrder,
 	ir.MaxPoolGrad:   secondOrder,
 	ir.ReLUGrad:      secondOrder,
+	ir.SigmoidGrad:   secondOrder,
 	ir.BatchNormGrad: secondOrder,
 	ir.ChannelSum:    secondOrder,
 	ir.XentGrad:      secondOrder,
@@ -88,6 +92,25 @@ func maxPool(b *ir.Builder, n *ir.Node, g *ir.Value, _ func(int) bool) []*ir.Val
 // other readers, so that nothing is stored for the backward pass alone.
 func relu(b *ir.Builder, n *ir.Node, g *ir.Value, _ func(int) bool) []*ir.Value {
 	return []*ir.Value{b.Op1(ir.ReLUGrad, ir.Attrs{}, g, n.Args[0])}
+}
+
+// sigmoid_grad reads sigmoid's result, which saves the exponential.
+func sigmoid(b *ir.Builder, n *ir.Node, g *ir.Value, _ func(int) bool) []*ir.Value {
+	return []*ir.Value{b.Op1(ir.SigmoidGrad, ir.Attrs{}, g, n.Result())}
+}
+
+func mul(b *ir.Builder, n *ir.Node, g *ir.Value, wanted func(int) bool) []*ir.Value {
+	grads := make([]*ir.Value, 2)
+	for i := range grads {
+		if wanted(i) {
+			grads[i] = b.Op1(ir.Mul, ir.Attrs{}, g, n.Args[1-i])
+		}
+	}
+	return grads
+}
+
+func scale(b *ir.Builder, n *ir.Node, g *ir.Value, _ func(int) bool) []*ir.Value {
+	return []*ir.Value{b.Op1(ir.Scale, n.Attrs, g)}
 }
 
 func add(_ *ir.Builder, _ *ir.Node, g *ir.Value, _ func(int) bool) []*ir.Value {

@@ -17,7 +17,7 @@ type Attrs struct {
 	Count    int     // batch norm: elements a channel has at the module's batch; 1 for running statistics
 	Eps      float64 // batch norm: added to the variance
 	Momentum float64 // bn_running: weight of the new statistics
-	Alpha    float64 // axpy: the factor
+	Alpha    float64 // axpy, scale: the factor
 	P        float64 // dropout: probability that an element is dropped
 	Stream   string  // dropout_mask: name whose FNV-1a hash is the random stream
 	To       DType   // convert: the element type of the result

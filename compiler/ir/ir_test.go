@@ -43,6 +43,8 @@ func everyOp() *ir.Module {
 	bn := b.Op(ir.BatchNorm, ir.Attrs{Eps: 1e-5, Momentum: 0.1}, y, st(gamma), st(beta), st(run))
 	b.Op(ir.BatchNormEval, ir.Attrs{Eps: 1e-5}, y, st(gamma), st(beta), st(run))
 	r := b.At("relu", at()).Op1(ir.ReLU, ir.Attrs{}, bn[0])
+	gate := b.At("gate", at()).Op1(ir.Sigmoid, ir.Attrs{}, r)
+	r = b.Op1(ir.Mul, ir.Attrs{}, b.Op1(ir.SigmoidGrad, ir.Attrs{}, r, gate), b.Op1(ir.Scale, ir.Attrs{Alpha: -1}, r))
 	mask := b.At("drop", at()).DropoutMask(r.Type, 0.3, "g1.b0.drop1", seed, step)
 	d := b.Op1(ir.MaskScale, ir.Attrs{P: 0.3}, r, mask)
 	p := b.At("pool", at()).Op1(ir.AvgPool, ir.Attrs{}, d)

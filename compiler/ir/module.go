@@ -57,7 +57,8 @@ func (m *Module) Params() int {
 // Role is what a state is for.
 type Role uint8
 
-// The roles, each of which the plan keeps in a slab of its own.
+// The roles, each of which the plan keeps in a slab of its own. Running is what no
+// gradient moves: running statistics, and weights that stay as they start.
 const (
 	Param Role = iota + 1
 	Velocity
@@ -72,15 +73,17 @@ func (r Role) String() string { return roleNames[r] }
 type InitKind uint8
 
 // The distributions: Normal with standard deviation A; Uniform in [A, B);
-// Constant A; Rows with A in the first row and B in the second.
+// Constant A; Rows with A in the first row and B in the second; Identity with A
+// where a 1x1 filter [K,1,1,C] joins a channel to the one of the same number, else 0.
 const (
 	Normal InitKind = iota + 1
 	Uniform
 	Constant
 	Rows
+	Identity
 )
 
-var initNames = [...]string{Normal: "normal", Uniform: "uniform", Constant: "constant", Rows: "rows"}
+var initNames = [...]string{Normal: "normal", Uniform: "uniform", Constant: "constant", Rows: "rows", Identity: "identity"}
 
 // Init is how a state starts.
 type Init struct {
@@ -89,11 +92,14 @@ type Init struct {
 }
 
 func (i Init) String() string {
-	if i.Kind == Normal || i.Kind == Constant {
+	if !i.Kind.two() {
 		return fmt.Sprintf("%s(%v)", initNames[i.Kind], i.A)
 	}
 	return fmt.Sprintf("%s(%v,%v)", initNames[i.Kind], i.A, i.B)
 }
+
+// two tells whether a distribution has two numbers.
+func (k InitKind) two() bool { return k == Uniform || k == Rows }
 
 // State is a named tensor that outlives a call.
 type State struct {

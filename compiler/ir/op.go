@@ -72,7 +72,11 @@ const (
 	MaxPoolGrad
 	ReLU
 	ReLUGrad
+	Sigmoid
+	SigmoidGrad
 	Add
+	Mul
+	Scale
 	AddChannel
 	Affine
 	Affine2
@@ -111,7 +115,11 @@ var opTable = [numOps]Info{
 
 	ReLU:        {"relu", Map, []Operand{Act}, 1, nil, inferSame, "0 where x < 0, else x"},
 	ReLUGrad:    {"relu_grad", Map, []Operand{Act, Act}, 1, nil, inferSame, "g where x > 0, else 0"},
+	Sigmoid:     {"sigmoid", Map, []Operand{Act}, 1, nil, inferSame, "1/(1 + e^-x)"},
+	SigmoidGrad: {"sigmoid_grad", Map, []Operand{Act, Act}, 1, nil, inferSame, "g, y -> g*(y*(1-y)), where y is the sigmoid's result"},
 	Add:         {"add", Map, []Operand{Act, Act}, 1, nil, inferSame, "a + b"},
+	Mul:         {"mul", Map, []Operand{Act, Act}, 1, nil, inferSame, "a * b"},
+	Scale:       {"scale", Map, []Operand{Act}, 1, []string{"alpha"}, inferSame, "alpha * x"},
 	AddChannel:  {"add_channel", Map, []Operand{Act, Vec}, 1, nil, inferAddChannel, "x + b[c]"},
 	Affine:      {"affine", Map, []Operand{Act, Vec}, 1, nil, inferAffine, "fma(x, t[0,c], t[1,c])"},
 	Affine2:     {"affine2", Map, []Operand{Act, Act, Vec}, 1, nil, inferAffine2, "fma(c[0], g, fma(c[1], x, c[2])), each c by channel"},

@@ -155,7 +155,7 @@ func parseInit(s string) (Init, error) {
 	call, ok := strings.CutPrefix(s, "init=")
 	kind, args, ok2 := strings.Cut(strings.TrimSuffix(call, ")"), "(")
 	if ok && ok2 {
-		for k := Normal; k <= Rows; k++ {
+		for k := Normal; k <= Identity; k++ {
 			if initNames[k] != kind {
 				continue
 			}
@@ -165,12 +165,12 @@ func parseInit(s string) (Init, error) {
 			if in.A, err = strconv.ParseFloat(a, 64); err == nil && two {
 				in.B, err = strconv.ParseFloat(b, 64)
 			}
-			if err == nil && two == (k == Uniform || k == Rows) && in.A-in.A == 0 && in.B-in.B == 0 {
+			if err == nil && two == k.two() && in.A-in.A == 0 && in.B-in.B == 0 {
 				return in, nil
 			}
 		}
 	}
-	return Init{}, fmt.Errorf("expected init=normal(S), uniform(A,B), constant(A) or rows(A,B), found %q", clip(s))
+	return Init{}, fmt.Errorf("expected init=normal(S), uniform(A,B), constant(A), rows(A,B) or identity(A), found %q", clip(s))
 }
 
 func (p *parser) function(s string) error {

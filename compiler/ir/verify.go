@@ -18,6 +18,11 @@ func (m *Module) Verify() error {
 			return fmt.Errorf("state @%s: init=%v needs a type of two rows, found %v", s.Name, s.Init, s.Type)
 		}
 	}
+	for _, s := range m.States {
+		if d := s.Type.Dims; s.Init.Kind == Identity && (len(d) != 4 || d[1] != 1 || d[2] != 1) {
+			return fmt.Errorf("state @%s: init=%v needs a 1x1 filter, found %v", s.Name, s.Init, s.Type)
+		}
+	}
 	for _, f := range m.Funcs {
 		if f.Module != m {
 			return fmt.Errorf("func %s belongs to another module", f.Name)

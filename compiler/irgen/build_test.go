@@ -179,6 +179,19 @@ func TestPositions(t *testing.T) {
 	require.Equal(t, 6, drops)
 }
 
+// A layer has the place of its word, counted in characters.
+func TestLayerPositions(t *testing.T) {
+	net, err := dsl.Load("a.wrn", []byte("# é\nmodel g { input 8x8x3\n layers {\n\tconv 3x3 4; relu\ngroup 1 width 4 { branch { conv 3x3 } }\n  avgpool global; linear classes } }"))
+	require.NoError(t, err)
+	places := map[string]string{}
+	for _, n := range build(t, net, 2).Func("infer").Nodes {
+		places[n.Layer] = n.Pos.String()
+	}
+	require.Equal(t, map[string]string{
+		"conv0": "4:2", "relu0": "4:14", "g1.b0.conv1": "5:28", "g1.b0.add": "5:1", "pool": "6:3", "fc": "6:19",
+	}, places)
+}
+
 func TestRefused(t *testing.T) {
 	for _, c := range []struct {
 		what  string

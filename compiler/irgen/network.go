@@ -7,65 +7,54 @@ import (
 	"wrnc/dsl"
 )
 
-// groupStride is the stride of the first block of group 1, 2, ... (paper, Table 1).
-func groupStride(group int) int {
-	if group > 1 {
-		return 2
-	}
-	return 1
-}
-
-// network writes the whole forward pass, images to logits.
+// network writes the whole forward pass, images to logits: the ops of each step.
 func (w *writer) network(images *ir.Value) *ir.Value {
-	x := images
-	if w.net.Family == dsl.ImageNet {
-		x = w.imageNet(x)
-	} else {
-		x = w.cifar(x)
+	results := make([]*ir.Value, len(w.steps))
+	operand := func(at int) *ir.Value {
+		if at == dsl.Images {
+			return images
+		}
+		return results[at]
 	}
-	x = w.at("pool", w.net.Pos).Op1(ir.AvgPool, ir.Attrs{}, x)
-	return w.linear("fc", x)
+	for i := range w.steps {
+		s := &w.steps[i]
+		var args []*ir.Value
+		for _, from := range s.From {
+			args = append(args, operand(from))
+		}
+		results[i] = w.step(s, args)
+	}
+	return results[len(results)-1]
 }
 
-// cifar writes stem and blocks of a network for 32x32 pictures (paper, Table 1).
-func (w *writer) cifar(images *ir.Value) *ir.Value {
-	widths := w.net.Widths()
-	x := w.conv("conv0", w.net.Pos, images, 3, 1, widths[0])
-	for g := 1; g < len(widths); g++ {
-		for i := range w.net.Blocks {
-			stride := 1
-			if i == 0 {
-				stride = groupStride(g)
-			}
-			x = w.block(fmt.Sprintf("g%d.b%d", g, i), x, widths[g], stride)
-		}
+// step writes the ops of one step.
+func (w *writer) step(s *dsl.Step, args []*ir.Value) *ir.Value {
+	x := args[0]
+	switch s.Kind {
+	case dsl.KindConv:
+		return w.conv(s, x)
+	case dsl.KindBatchNorm:
+		return w.batchNorm(s, x)
+	case dsl.KindReLU:
+		return w.at(s).Op1(ir.ReLU, ir.Attrs{}, x)
+	case dsl.KindDropout:
+		return w.dropout(s, x)
+	case dsl.KindMaxPool:
+		return w.at(s).Op1(ir.MaxPool, ir.Attrs{Kernel: s.Kernel, Pad: s.Pad, Stride: s.Stride}, x)
+	case dsl.KindAvgPool:
+		return w.at(s).Op1(ir.AvgPool, ir.Attrs{}, x)
+	case dsl.KindLinear:
+		return w.linear(s, x)
+	case dsl.KindSigmoid:
+		return w.at(s).Op1(ir.Sigmoid, ir.Attrs{}, x)
+	case dsl.KindNegate:
+		return w.at(s).Op1(ir.Scale, ir.Attrs{Alpha: -1}, x)
+	case dsl.KindMul:
+		return w.at(s).Op1(ir.Mul, ir.Attrs{}, x, args[1])
+	case dsl.KindPadding:
+		return w.padding(s, x)
+	case dsl.KindAdd:
+		return w.at(s).Op1(ir.Add, ir.Attrs{}, x, args[1])
 	}
-	return w.relu("relu", w.batchNorm("bn", x))
-}
-
-// block writes a pre-activation block: before each convolution a batch norm and
-// a ReLU, before each but the first dropout as well, then the sum with the
-// shortcut. Where the channels change, the shortcut is a 1x1 projection of the
-// first ReLU, which it shares with the branch; otherwise it is the raw input.
-// A stride needs no case of its own: int(32k) > int(16k) for every width of at
-// least one channel, and int(64k) > int(32k), so where a block strides its
-// channels change too.
-func (w *writer) block(name string, x *ir.Value, channels, stride int) *ir.Value {
-	shortcut := x
-	for i, kernel := range w.net.Kernels {
-		x = w.batchNorm(fmt.Sprintf("%s.bn%d", name, i), x)
-		x = w.relu(fmt.Sprintf("%s.relu%d", name, i), x)
-		if i == 0 && shortcut.Type.Channels() != channels {
-			shortcut = w.conv(name+".proj", w.net.Pos, x, 1, stride, channels)
-		}
-		if i > 0 {
-			x = w.dropout(fmt.Sprintf("%s.drop%d", name, i), x)
-		}
-		step := 1
-		if i == w.net.StrideConv() {
-			step = stride
-		}
-		x = w.conv(fmt.Sprintf("%s.conv%d", name, i+1), w.net.KernelsPos, x, kernel, step, channels)
-	}
-	return w.at(name+".add", w.net.Pos).Op1(ir.Add, ir.Attrs{}, x, shortcut)
+	panic(fmt.Sprintf("%s: no ops for %v", s.Name, s.Kind))
 }

@@ -17,17 +17,18 @@ const (
 
 // writer writes the forward pass of one function.
 type writer struct {
-	net        *dsl.Network
-	b          *ir.Builder
-	states     map[string]*ir.State // of the module, by name
-	training   bool                 // batch statistics and dropout
-	seed, step *ir.Value            // what dropout is drawn from; only in training
+	net         *dsl.Network
+	steps       []dsl.Step
+	b           *ir.Builder
+	states      map[string]*ir.State // of the module, by name
+	training    bool                 // batch statistics and dropout
+	seed, count *ir.Value            // what dropout is drawn from; only in training
 }
 
-func newWriter(net *dsl.Network, m *ir.Module, name string, states map[string]*ir.State) *writer {
+func newWriter(net *dsl.Network, steps []dsl.Step, m *ir.Module, name string, states map[string]*ir.State) *writer {
 	f := &ir.Func{Name: name, Module: m}
 	m.Funcs = append(m.Funcs, f)
-	return &writer{net: net, b: ir.NewBuilder(f), states: states}
+	return &writer{net: net, steps: steps, b: ir.NewBuilder(f), states: states}
 }
 
 func (w *writer) images() *ir.Value {
@@ -41,52 +42,63 @@ func (w *writer) labels() *ir.Value {
 
 func (w *writer) returns(v *ir.Value) { w.b.Func.Returns = []*ir.Value{v} }
 
-// at opens the builder for a layer that was written at pos. A network that no
-// text names counts as the first word of one.
-func (w *writer) at(layer string, pos diag.Pos) *ir.Builder {
-	return w.b.At(layer, place(pos))
-}
+// at opens the builder for the ops of a step.
+func (w *writer) at(s *dsl.Step) *ir.Builder { return w.b.At(s.Name, place(s.Pos)) }
 
+// place is where a step was written. A network that no text names counts as the
+// first word of one.
 func place(pos diag.Pos) ir.Pos {
 	return ir.Pos{Line: max(pos.Line, 1), Col: max(pos.Col, 1)}
 }
 
-// state returns the value of a state, which the first function to name it declares.
-func (w *writer) state(name string, pos diag.Pos, role ir.Role, init ir.Init, dims ...int) *ir.Value {
-	s := w.states[name]
-	if s == nil {
-		s = &ir.State{Name: name, Type: ir.T(ir.F32, dims...), Role: role, Init: init, Pos: place(pos)}
-		w.states[name] = s
+// state returns the value of a step's state, which the first function to name it
+// declares.
+func (w *writer) state(s *dsl.Step, name string, role ir.Role, init ir.Init, dims ...int) *ir.Value {
+	name = s.Name + "." + name
+	state := w.states[name]
+	if state == nil {
+		state = &ir.State{Name: name, Type: ir.T(ir.F32, dims...), Role: role, Init: init, Pos: place(s.Pos)}
+		w.states[name] = state
 		m := w.b.Func.Module
-		m.States = append(m.States, s)
+		m.States = append(m.States, state)
 	}
-	return w.b.Func.StateValue(s)
+	return w.b.Func.StateValue(state)
 }
 
-// conv writes a convolution without bias whose output is the picture divided by
-// the stride. Its weight starts normal with variance 2/(kernel^2 inputs) (He et
-// al.; the authors' code).
-func (w *writer) conv(layer string, pos diag.Pos, x *ir.Value, kernel, stride, channels int) *ir.Value {
+// conv writes a convolution. Its weight starts normal with variance
+// 2/(kernel^2 inputs) (He et al.; the authors' code).
+func (w *writer) conv(s *dsl.Step, x *ir.Value) *ir.Value {
 	in := x.Type.Channels()
-	weight := w.state(layer+".w", pos, ir.Param, kaiming(kernel*kernel*in), channels, kernel, kernel, in)
-	return w.at(layer, pos).Op1(ir.Conv2D, ir.Attrs{Pad: kernel / 2, Stride: stride}, x, weight)
+	weight := w.state(s, "w", ir.Param, kaiming(s.Kernel*s.Kernel*in), s.Channels, s.Kernel, s.Kernel, in)
+	y := w.at(s).Op1(ir.Conv2D, ir.Attrs{Pad: s.Pad, Stride: s.Stride}, x, weight)
+	if !s.Bias {
+		return y
+	}
+	bias := w.state(s, "b", ir.Param, ir.Init{Kind: ir.Constant, A: s.BiasStart}, s.Channels)
+	return w.at(s).Op1(ir.AddChannel, ir.Attrs{}, y, bias)
+}
+
+// padding writes a picture's every stride-th pixel with channels of zeros behind
+// its own, as a 1x1 convolution by a weight that is not learned.
+func (w *writer) padding(s *dsl.Step, x *ir.Value) *ir.Value {
+	weight := w.state(s, "w", ir.Running, ir.Init{Kind: ir.Identity, A: 1}, s.Channels, 1, 1, x.Type.Channels())
+	return w.at(s).Op1(ir.Conv2D, ir.Attrs{Stride: s.Stride}, x, weight)
 }
 
 // kaiming is a normal distribution of variance 2/fan-in.
 func kaiming(fanIn int) ir.Init { return ir.Init{Kind: ir.Normal, A: math.Sqrt(2 / float64(fanIn))} }
 
-// batchNorm writes a batch norm. Gamma starts uniform in [0,1), torch's default
-// of the time, not 1; but at 1 for ImageNet, as in fb.resnet.torch.
-func (w *writer) batchNorm(layer string, x *ir.Value) *ir.Value {
-	c, pos := x.Type.Channels(), w.net.Pos
+// batchNorm writes a batch norm, its gamma started as the network says.
+func (w *writer) batchNorm(s *dsl.Step, x *ir.Value) *ir.Value {
+	c := x.Type.Channels()
 	start := ir.Init{Kind: ir.Uniform, A: 0, B: 1}
-	if w.net.Family == dsl.ImageNet {
+	if w.net.Gamma == dsl.GammaOne {
 		start = ir.Init{Kind: ir.Constant, A: 1}
 	}
-	gamma := w.state(layer+".gamma", pos, ir.Param, start, c)
-	beta := w.state(layer+".beta", pos, ir.Param, ir.Init{Kind: ir.Constant, A: 0}, c)
-	run := w.state(layer+".run", pos, ir.Running, ir.Init{Kind: ir.Rows, A: 0, B: 1}, 2, c)
-	b := w.at(layer, pos)
+	gamma := w.state(s, "gamma", ir.Param, start, c)
+	beta := w.state(s, "beta", ir.Param, ir.Init{Kind: ir.Constant, A: 0}, c)
+	run := w.state(s, "run", ir.Running, ir.Init{Kind: ir.Rows, A: 0, B: 1}, 2, c)
+	b := w.at(s)
 	if !w.training {
 		return b.Op1(ir.BatchNormEval, ir.Attrs{Eps: bnEps}, x, gamma, beta, run)
 	}
@@ -95,36 +107,32 @@ func (w *writer) batchNorm(layer string, x *ir.Value) *ir.Value {
 	return out[0]
 }
 
-func (w *writer) relu(layer string, x *ir.Value) *ir.Value {
-	return w.at(layer, w.net.Pos).Op1(ir.ReLU, ir.Attrs{}, x)
-}
-
 // dropout writes inverted dropout (paper, section 2.4): kept elements are scaled
 // in training, so that evaluation has nothing to do. The layer's name is the
 // random stream.
-func (w *writer) dropout(layer string, x *ir.Value) *ir.Value {
-	p := w.net.Dropout
-	if !w.training || p == 0 {
+func (w *writer) dropout(s *dsl.Step, x *ir.Value) *ir.Value {
+	if !w.training || s.Drop == 0 {
 		return x
 	}
-	b := w.at(layer, w.net.DropoutPos)
-	mask := b.DropoutMask(x.Type, p, layer, w.seed, w.step)
-	return b.Op1(ir.MaskScale, ir.Attrs{P: p}, x, mask)
+	b := w.at(s)
+	mask := b.DropoutMask(x.Type, s.Drop, s.Name, w.seed, w.count)
+	return b.Op1(ir.MaskScale, ir.Attrs{P: s.Drop}, x, mask)
 }
 
-// linear writes the classifier as a 1x1 convolution with a bias, [N,1,1,C] ->
-// [N,1,1,classes]. The recipe says how the weight starts: uniform in
-// +-1/sqrt(in), or in the PyTorch port as a convolution does.
-func (w *writer) linear(layer string, x *ir.Value) *ir.Value {
-	in, classes, pos := x.Type.Channels(), w.net.Classes, w.net.ClassesPos
+// linear writes a linear layer with a bias as a convolution as large as its
+// picture: [N,H,H,C] -> [N,1,1,channels]. The recipe says how the weight starts:
+// uniform in +-1/sqrt(in), or in the PyTorch port as a convolution does.
+func (w *writer) linear(s *dsl.Step, x *ir.Value) *ir.Value {
+	c := x.Type.Channels()
+	in := s.Kernel * s.Kernel * c
 	bound := 1 / math.Sqrt(float64(in))
 	init := ir.Init{Kind: ir.Uniform, A: -bound, B: bound}
 	if w.net.Train.LinearInit == "kaiming" {
 		init = kaiming(in)
 	}
-	weight := w.state(layer+".w", pos, ir.Param, init, classes, 1, 1, in)
-	bias := w.state(layer+".b", pos, ir.Param, ir.Init{Kind: ir.Constant, A: 0}, classes)
-	b := w.at(layer, pos)
+	weight := w.state(s, "w", ir.Param, init, s.Channels, s.Kernel, s.Kernel, c)
+	bias := w.state(s, "b", ir.Param, ir.Init{Kind: ir.Constant, A: 0}, s.Channels)
+	b := w.at(s)
 	y := b.Op1(ir.Conv2D, ir.Attrs{Stride: 1}, x, weight)
 	return b.Op1(ir.AddChannel, ir.Attrs{}, y, bias)
 }

@@ -79,7 +79,7 @@ const (
 	maxBlocks = 8        // resident blocks that are counted with
 	perBlock  = 1 << 10  // bytes of shared memory that the system takes for a block
 
-	maxSums        = 64   // accumulators of a thread of a convolution
+	maxSums        = 80   // accumulators of a thread of a convolution
 	maxGradSums    = 96   // of a gradient by the weight
 	maxGradThreads = 512  // more find no registers
 	convRegisters  = 80   // about what a thread needs beside them
@@ -87,7 +87,7 @@ const (
 	maxResident    = 1536 // threads of a multiprocessor, on the GPUs that take fewest
 	hidingWarps    = 12   // warps of a multiprocessor that hide the latency of its loads
 	sharedRate     = 128  // bytes a clock that a multiprocessor reads from its shared memory
-	stepClocks     = 60   // of a step of the weight's ring, beside its multiply
+	stepClocks     = 60   // of a step of the weight's ring, a row of the filter, beside its multiply
 	blockClocks    = 800  // to start and end a block
 )
 
@@ -144,16 +144,16 @@ func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 	for _, m := range []int{128, 64} {
 		unit := boxOf(samples, rows, px, m)
 		units := unit.units(samples, rows, px)
-		for _, n := range []int{16, 32, 64, 128} {
-			if n > 16 && n >= 2*c.Out() {
-				continue
+		for _, n := range []int{16, 32, 64, 80, 128, 160} {
+			if n > 16 && n >= 2*c.Out() || n%5 == 0 && c.Out()%n != 0 {
+				continue // 80 and 160 are for multiples of them, as the paper's widths by 10 are
 			}
 			for _, k := range []int{16, 32, 64} {
 				if k > 16 && k >= 2*c.In() {
 					continue
 				}
 				for _, warps := range [][2]int{{4, 2}, {4, 1}, {2, 2}, {2, 1}} {
-					b := plan.Block{Math: math, M: m, N: n, K: k, WarpsM: warps[0], WarpsN: warps[1], WarpsT: 1, Stages: 3}
+					b := plan.Block{Math: math, M: m, N: n, K: k, WarpsM: warps[0], WarpsN: warps[1], WarpsT: 1, Stages: 2}
 					b.Threads = warpSize * warps[0] * warps[1]
 					sums := m * n / b.Threads
 					if n%(8*warps[1]) != 0 || sums > maxSums || sums < 8 {
@@ -171,7 +171,7 @@ func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 					work := float64(samples*rows*px) * float64(c.Out()*c.In())
 					room := float64(units*m*ceil(c.Out(), n)*n) * float64(chunks*k)
 					operands := float64(b.Threads/warpSize*(m/b.WarpsM+n/b.WarpsN)*k*maths[math].bytes) / sharedRate * steps
-					clocks := max(multiply, load, operands) + stepClocks*steps + float64(m*n*4)/fillRate + blockClocks
+					clocks := max(multiply, load, operands) + stepClocks*float64(chunks*c.R)/float64(c.OutStep()) + float64(m*n*4)/fillRate + blockClocks
 					t.predict(arch, units*phases*ceil(c.Out(), n), clocks, work/room, sums+convRegisters)
 					best = better(best, t)
 				}
@@ -205,7 +205,7 @@ func convLayout(c plan.ConvShape, b plan.Block, unit box, vec int) layout {
 	if c.Dgrad {
 		weights = b.K * columns(b.N, b.Math)
 	}
-	l.operands = roundUp(inputs*l.positions*pieces(b.K, size)*size, 16) + roundUp(b.Stages*weights*size, 16)
+	l.operands = roundUp(4*l.positions, 16) + roundUp(inputs*l.positions*pieces(b.K, size)*size, 16) + roundUp(b.Stages*c.R*weights*size, 16)
 	l.result = resultBytes(b, b.M, b.N/b.WarpsN/8, vec)
 	return l
 }
@@ -325,7 +325,8 @@ func wgradLayout(c plan.ConvShape, b plan.Block, unit box) layout {
 	l.positions = positions(c, unit)
 	gradient := roundUp(unit.pixels(), facts.step) * columns(b.M, b.Math)
 	picture := l.positions * columns(b.N, b.Math)
-	l.operands = roundUp(2*gradient*facts.bytes, 16) + roundUp(2*picture*facts.bytes, 16)
+	tables := roundUp(2*4*roundUp(unit.pixels(), facts.step), 16) + roundUp(2*4*l.positions, 16)
+	l.operands = roundUp(2*gradient*facts.bytes, 16) + roundUp(2*picture*facts.bytes, 16) + tables
 	l.result = resultBytes(b, b.M, b.N/b.WarpsN/8, 0)
 	return l
 }

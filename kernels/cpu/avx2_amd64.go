@@ -29,6 +29,16 @@ func reluGradAVX2(dst *float32, grad *float32, x *float32, n int)
 //go:noescape
 func addAVX2(dst *float32, a *float32, b *float32, n int)
 
+// mulAVX2 takes n, a multiple of 8.
+//
+//go:noescape
+func mulAVX2(dst *float32, a *float32, b *float32, n int)
+
+// scaleAVX2 takes n, a multiple of 8.
+//
+//go:noescape
+func scaleAVX2(dst *float32, x *float32, n int, alpha float32)
+
 // axpyAVX2 takes n, a multiple of 8.
 //
 //go:noescape

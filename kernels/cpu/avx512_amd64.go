@@ -29,6 +29,16 @@ func reluGradAVX512(dst *float32, grad *float32, x *float32, n int)
 //go:noescape
 func addAVX512(dst *float32, a *float32, b *float32, n int)
 
+// mulAVX512 takes n, a multiple of 16.
+//
+//go:noescape
+func mulAVX512(dst *float32, a *float32, b *float32, n int)
+
+// scaleAVX512 takes n, a multiple of 16.
+//
+//go:noescape
+func scaleAVX512(dst *float32, x *float32, n int, alpha float32)
+
 // axpyAVX512 takes n, a multiple of 16.
 //
 //go:noescape

@@ -7,7 +7,8 @@ import "wrnc/kernels/f32"
 var goISA = ISA{
 	Name: "go", Lanes: 1, ConvChans: 8,
 	Conv: goConv, Wgrad: goWgrad,
-	Affine: goAffine, Affine2: goAffine2, Relu: goRelu, ReluGrad: goReluGrad, Add: goAdd, AddChannel: goAddChannel,
+	Affine: goAffine, Affine2: goAffine2, Relu: goRelu, ReluGrad: goReluGrad, Add: goAdd, Mul: goMul, Scale: goScale,
+	Sigmoid: goSigmoid, SigmoidGrad: goSigmoidGrad, AddChannel: goAddChannel,
 	Axpy: goAxpy, DropoutMask: goDropoutMask, MaskScale: goMaskScale,
 	BNStats: goBNStats, BNGradStats: goBNGradStats, SumRows: goSumRows,
 	AffineRelu: goAffineRelu, AffineReluGrad: goAffineReluGrad,
@@ -74,6 +75,30 @@ func goReluGrad(dst, g, x []float32, n int) {
 func goAdd(dst, a, b []float32, n int) {
 	for i, v := range a[:n] {
 		dst[i] = v + b[i]
+	}
+}
+
+func goMul(dst, a, b []float32, n int) {
+	for i, v := range a[:n] {
+		dst[i] = v * b[i]
+	}
+}
+
+func goScale(dst, x []float32, alpha float32, n int) {
+	for i, v := range x[:n] {
+		dst[i] = alpha * v
+	}
+}
+
+func goSigmoid(dst, x []float32, n int) {
+	for i, v := range x[:n] {
+		dst[i] = f32.Sigmoid(v)
+	}
+}
+
+func goSigmoidGrad(dst, g, y []float32, n int) {
+	for i, v := range y[:n] {
+		dst[i] = f32.SigmoidGrad(g[i], v)
 	}
 }
 

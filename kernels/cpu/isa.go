@@ -28,6 +28,10 @@ type ISA struct {
 	Relu        func(dst, x []float32, n int)                                                     // 0 where x < 0, else x
 	ReluGrad    func(dst, g, x []float32, n int)                                                  // g where x > 0, else 0
 	Add         func(dst, a, b []float32, n int)                                                  // a + b
+	Mul         func(dst, a, b []float32, n int)                                                  // a * b
+	Scale       func(dst, x []float32, alpha float32, n int)                                      // alpha * x
+	Sigmoid     func(dst, x []float32, n int)                                                     // f32.Sigmoid(x)
+	SigmoidGrad func(dst, g, y []float32, n int)                                                  // f32.SigmoidGrad(g, y)
 	AddChannel  func(dst, x, b []float32, px, c int)                                              // x + b[0:c]
 	Axpy        func(dst []float32, alpha float32, x, y []float32, n int)                         // fma(alpha, x, y)
 	DropoutMask func(dst []uint32, e0 uint64, n int, seed, step uint64, stream, threshold uint32) // all ones where element e0+i is kept

@@ -12,7 +12,7 @@ import (
 // are tested with AVX-512's lanes on machines without it.
 var paired = (&vectorKernels{
 	name: "paired", lanes: 16,
-	relu: reluAVX2, reluGrad: reluGradAVX2, add: addAVX2, axpy: axpyAVX2, maskScale: maskScaleAVX2,
+	relu: reluAVX2, reluGrad: reluGradAVX2, add: addAVX2, mul: mulAVX2, scale: scaleAVX2, axpy: axpyAVX2, maskScale: maskScaleAVX2,
 	affine: twice1(affineAVX2), affineRelu: twice1(affineReluAVX2), addChannel: twice1(addChannelAVX2),
 	affineReluGrad: twice2(affineReluGradAVX2), affine2: twice2(affine2AVX2),
 	sumRow: func(acc, x *float32, accStep, px, step int) {

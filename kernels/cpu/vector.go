@@ -16,6 +16,8 @@ type vectorKernels struct {
 	relu      func(dst, x *float32, n int)
 	reluGrad  func(dst, g, x *float32, n int)
 	add       func(dst, a, b *float32, n int)
+	mul       func(dst, a, b *float32, n int)
+	scale     func(dst, x *float32, n int, alpha float32)
 	axpy      func(dst, x, y *float32, n int, alpha float32)
 	maskScale func(dst, x, mask *float32, n int, scale float32)
 
@@ -38,6 +40,10 @@ func (k *vectorKernels) build() *ISA {
 		Relu:        k.reluRow,
 		ReluGrad:    k.reluGradRow,
 		Add:         k.addRow,
+		Mul:         k.mulRow,
+		Scale:       k.scaleRow,
+		Sigmoid:     goSigmoid, // the gates of a Highway network alone have one
+		SigmoidGrad: goSigmoidGrad,
 		AddChannel:  k.channels1(k.addChannel, goAddChannel, 1),
 		Axpy:        k.axpyRow,
 		DropoutMask: k.dropoutRow,
@@ -95,6 +101,24 @@ func (k *vectorKernels) addRow(dst, a, b []float32, n int) {
 		k.add(&dst[0], &a[0], &b[0], m)
 	}
 	goAdd(dst[m:], a[m:], b[m:], n-m)
+}
+
+func (k *vectorKernels) mulRow(dst, a, b []float32, n int) {
+	need(n, dst, a, b)
+	m := k.whole(n)
+	if m > 0 {
+		k.mul(&dst[0], &a[0], &b[0], m)
+	}
+	goMul(dst[m:], a[m:], b[m:], n-m)
+}
+
+func (k *vectorKernels) scaleRow(dst, x []float32, alpha float32, n int) {
+	need(n, dst, x)
+	m := k.whole(n)
+	if m > 0 {
+		k.scale(&dst[0], &x[0], m, alpha)
+	}
+	goScale(dst[m:], x[m:], alpha, n-m)
 }
 
 func (k *vectorKernels) axpyRow(dst []float32, alpha float32, x, y []float32, n int) {

@@ -132,6 +132,12 @@ WRNC_DEVICE Vec<T, N> load_readonly(const T* p) {
   return load<T, N>(p);
 }
 
+// global tells the GPU's compiler that a pointer points to global memory.
+template <class T>
+WRNC_DEVICE T* global(T* p) {
+  return p;
+}
+
 // store writes N elements where load reads them.
 template <class T, u32 N>
 WRNC_DEVICE void store(T* p, Vec<T, N> v) {

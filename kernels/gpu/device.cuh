@@ -161,6 +161,14 @@ WRNC_DEVICE Vec<T, N> load_readonly(const T* p) {
   return v;
 }
 
+// global tells the compiler that a pointer points to global memory. It sees that of
+// the kernel's arguments, but not of a pointer that was itself read from memory.
+template <class T>
+WRNC_DEVICE T* global(T* p) {
+  __builtin_assume(__isGlobal(p));
+  return p;
+}
+
 // store writes N elements where load reads them.
 template <class T, u32 N>
 WRNC_DEVICE void store(T* p, Vec<T, N> v) {

@@ -121,6 +121,14 @@ WRNC_DEVICE u32 bf16x2_bits(f32 low, f32 high) {
   return bits;
 }
 
+// pinned returns x, and the compiler does not know that it does: what a loop needs
+// stays in a register, instead of being computed from the thread's index again and
+// again. Nothing is executed.
+WRNC_DEVICE u32 pinned(u32 x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
 // atomic_add_acq_rel adds to *p, in global memory, and returns what was there; it
 // releases this thread's writes to the device and acquires those released to it.
 WRNC_DEVICE u32 atomic_add_acq_rel(u32* p, u32 n) {

@@ -22,7 +22,9 @@ func small(t *testing.T, name, keys string, side, batch int, fuse bool) *ir.Modu
 	t.Helper()
 	net, err := dsl.Load("test.wrn", []byte("model "+name+" "+keys))
 	require.NoError(t, err)
-	net.Input = [3]int{side, side, 3}
+	if net.Family != dsl.Layered { // those say their input
+		net.Input = [3]int{side, side, 3}
+	}
 	if net.Family == dsl.ImageNet {
 		net.Input[1], net.Classes = side+4, 7 // width, and few of the thousand classes
 	}
@@ -32,8 +34,9 @@ func small(t *testing.T, name, keys string, side, batch int, fuse bool) *ir.Modu
 }
 
 // networks are the shapes of the language: stride, projection, dropout, blocks
-// of one to four convolutions, 1x1 filters, fractional width, odd pictures, and
-// the ImageNet family (wide enough for batch norm to be well conditioned).
+// of one to four convolutions, 1x1 filters, fractional width, odd pictures, the
+// layer form, and the ImageNet family (wide enough for batch norm to be well
+// conditioned).
 var networks = []struct {
 	name, keys string
 	side       int
@@ -45,6 +48,18 @@ var networks = []struct {
 	{"WRN-10-1.5-B(1,3)", "{ stride first3x3 }", 7},
 	{"WRN-13-1-B(3,3,3)", "", 6},
 	{"WRN-10-1-B(3,1,3)", "; dropout 0.2", 8},
+	{"nin", `{ input 9x8x3; classes 5; layers {
+		conv 5x5 12 bias; relu; conv 1x1 7 bias 0.5; relu; maxpool 3x3 stride 2 pad 1; dropout 0.5
+		conv 3x3 9 bias; relu; conv 1x1 classes bias; relu; avgpool global } }`, 0},
+	{"vgg", `{ input 8x8x3; classes 5; layers {
+		conv 3x3 12; bn; relu; maxpool 2x2; conv 3x3 16; bn; relu; maxpool 2x2; linear 9; bn; relu; dropout 0.5; linear classes } }`, 0},
+	{"highway", `{ input 8x8x3; classes 5; layers {
+		conv 3x3 12; group 2 width 20 stride 2 { branch { conv 3x3 bias; relu } gate { conv 3x3 bias -2; sigmoid } }
+		avgpool global; linear classes } }`, 0},
+	{"resnet", `{ input 9x8x3; classes 5; layers {
+		conv 3x3 16; bn; relu; group 2 width 24 stride 2 { branch { conv 3x3; bn; relu; conv 3x3; bn } shortcut pad; after { relu } }
+		group 2 width 24 { branch { conv 1x1 8; bn; relu; conv 3x3 8; bn; relu; conv 1x1; bn } shortcut none }
+		avgpool global; linear classes } }`, 0},
 	{"WRN-18-0.25", "; data imagenet", 35}, // no ReLU reads a number so near 0 that rounding decides
 }
 

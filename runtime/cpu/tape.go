@@ -109,6 +109,14 @@ var rowFuncs = map[string]func(e *env, s *step){
 	"relu":      func(e *env, s *step) { e.isa().Relu(e.f(s.dst), e.f(s.src[0]), e.px*e.c) },
 	"relu_grad": func(e *env, s *step) { e.isa().ReluGrad(e.f(s.dst), e.f(s.src[0]), e.f(s.src[1]), e.px*e.c) },
 	"add":       func(e *env, s *step) { e.isa().Add(e.f(s.dst), e.f(s.src[0]), e.f(s.src[1]), e.px*e.c) },
+	"mul":       func(e *env, s *step) { e.isa().Mul(e.f(s.dst), e.f(s.src[0]), e.f(s.src[1]), e.px*e.c) },
+	"scale": func(e *env, s *step) {
+		e.isa().Scale(e.f(s.dst), e.f(s.src[0]), float32(s.attrs.Alpha), e.px*e.c)
+	},
+	"sigmoid": func(e *env, s *step) { e.isa().Sigmoid(e.f(s.dst), e.f(s.src[0]), e.px*e.c) },
+	"sigmoid_grad": func(e *env, s *step) {
+		e.isa().SigmoidGrad(e.f(s.dst), e.f(s.src[0]), e.f(s.src[1]), e.px*e.c)
+	},
 	"add_channel": func(e *env, s *step) {
 		e.isa().AddChannel(e.f(s.dst), e.f(s.src[0]), e.f(s.src[1]), e.px, e.c)
 	},

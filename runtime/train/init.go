@@ -35,6 +35,11 @@ func initial(s *ir.State, seed uint64) []float32 {
 		row := s.Type.Channels()
 		fill(values[:row], s.Init.A)
 		fill(values[row:], s.Init.B)
+	case ir.Identity:
+		c := s.Type.Channels()
+		for i := range min(c, s.Type.Dims[0]) {
+			values[i*c+i] = float32(s.Init.A)
+		}
 	}
 	return values
 }

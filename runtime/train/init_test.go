@@ -53,6 +53,11 @@ func TestConstantAndRows(t *testing.T) {
 	require.Equal(t, []float32{0, 0, 0, 1, 1, 1}, initial(s, 1))
 }
 
+func TestIdentity(t *testing.T) {
+	s := &ir.State{Name: "pad.w", Type: ir.T(ir.F32, 3, 1, 1, 2), Init: ir.Init{Kind: ir.Identity, A: 1}}
+	require.Equal(t, []float32{1, 0, 0, 1, 0, 0}, initial(s, 1))
+}
+
 func TestInitialDependsOnSeedAndNameAlone(t *testing.T) {
 	at := func(name string, seed uint64, n int) []float32 {
 		return initial(&ir.State{Name: name, Type: ir.T(ir.F32, n), Init: ir.Init{Kind: ir.Normal, A: 1}}, seed)

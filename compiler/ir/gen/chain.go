@@ -77,7 +77,7 @@ func (c *chain) steps(n int) {
 func (c *chain) step(v *ir.Value) *ir.Value {
 	channels := c.t.Channels()
 	none := ir.Attrs{}
-	switch c.IntN(10) {
+	switch c.IntN(14) {
 	case 0, 1:
 		return c.op(ir.ReLU, none, v)
 	case 2:
@@ -96,6 +96,14 @@ func (c *chain) step(v *ir.Value) *ir.Value {
 		if n := c.narrow(v); n != v {
 			return n
 		}
+	case 9:
+		return c.op(ir.Mul, none, v, c.other())
+	case 10:
+		return c.op(ir.Scale, ir.Attrs{Alpha: []float64{-1, 0.3}[c.IntN(2)]}, v)
+	case 11:
+		return c.op(ir.Sigmoid, none, v)
+	case 12:
+		return c.op(ir.SigmoidGrad, none, v, c.op(ir.Sigmoid, none, c.other()))
 	}
 	return c.op(ir.Affine, none, v, c.vector(2, channels))
 }

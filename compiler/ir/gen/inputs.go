@@ -123,6 +123,10 @@ func start(s *ir.State, r *rand.Rand) *interp.Tensor {
 			} else {
 				v = b * (0.5 + r.Float64())
 			}
+		case ir.Identity:
+			if c := s.Type.Channels(); i%c == i/c {
+				v = a
+			}
 		default:
 			panic(fmt.Sprintf("gen: state @%s has no initial distribution", s.Name))
 		}

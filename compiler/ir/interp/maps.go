@@ -1,6 +1,11 @@
 package interp
 
-import "wrnc/compiler/ir"
+import (
+	"math"
+
+	"wrnc/compiler/ir"
+	"wrnc/kernels/f32"
+)
 
 // element computes one element of a Map op: operand k's element is at(k), and
 // vec(k, row) is the entry of its channel in a row of the channel vector k.
@@ -52,6 +57,25 @@ func reluGrad(_ *machine, _ *ir.Attrs, o operands) float64 {
 		return o.act(0)
 	}
 	return 0
+}
+
+// sigmoid is that of package f32, which every target computes step by step.
+func sigmoid(m *machine, _ *ir.Attrs, o operands) float64 {
+	if m.opt.Float64 {
+		return 1 / (1 + math.Exp(-o.act(0)))
+	}
+	return float64(f32.Sigmoid(float32(o.act(0))))
+}
+
+func sigmoidGrad(m *machine, _ *ir.Attrs, o operands) float64 {
+	g, y := o.act(0), o.act(1)
+	return m.round(g * m.round(y*m.round(1-y)))
+}
+
+func mul(m *machine, _ *ir.Attrs, o operands) float64 { return m.round(o.act(0) * o.act(1)) }
+
+func scale(m *machine, a *ir.Attrs, o operands) float64 {
+	return m.round(m.round(a.Alpha) * o.act(0))
 }
 
 func add(m *machine, _ *ir.Attrs, o operands) float64 { return m.round(o.act(0) + o.act(1)) }

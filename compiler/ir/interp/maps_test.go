@@ -28,6 +28,9 @@ func TestMaps(t *testing.T) {
 		"relu %x":                   {1, 0, 3, 0, 5, 0},
 		"relu_grad %g, %x":          {10, 0, 30, 0, 50, 0},
 		"add %x, %g":                {11, 18, 33, 36, 55, 60},
+		"sigmoid_grad %g, %x":       {0, -120, -180, -800, -1000, 0},
+		"mul %x, %g":                {10, -40, 90, -160, 250, 0},
+		"scale %g {alpha=-0.5}":     {-5, -10, -15, -20, -25, -30},
 		"add_channel %x, @b":        {2, 0, 6, -3, 7, 3},
 		"affine %x, @t":             {11, 16, 39, 6, 30, 30},
 		"affine2 %g, %x, @c":        {120, 200, 480, 100, 400, 480},
@@ -45,6 +48,19 @@ func TestMaps(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSigmoid(t *testing.T) {
+	f := opFunc(t, 1, "%x : f32[1,1,1,4]", "", "%0 = sigmoid %x : f32[1,1,1,4]\nreturn %0")
+	in := map[string]*Tensor{"x": Floats(ir.T(ir.F32, 1, 1, 1, 4), 0, 1, -3, math.NaN())}
+	for _, opt := range []Options{{}, exact} {
+		out := run(t, f, in, nil, opt)[0].F
+		require.Equal(t, 0.5, out[0])
+		require.InDelta(t, 0.7310585786, out[1], 1e-7)
+		require.InDelta(t, 0.0474258732, out[2], 1e-8)
+		require.True(t, math.IsNaN(out[3]))
+	}
+	require.Equal(t, float64(f32.Sigmoid(1)), run(t, f, in, nil, Options{})[0].F[1])
 }
 
 func TestReluOfSpecials(t *testing.T) {

@@ -23,7 +23,11 @@ func meanings() map[ir.Op]meaning {
 
 		ir.ReLU:        elementwise(relu),
 		ir.ReLUGrad:    elementwise(reluGrad),
+		ir.Sigmoid:     elementwise(sigmoid),
+		ir.SigmoidGrad: elementwise(sigmoidGrad),
 		ir.Add:         elementwise(add),
+		ir.Mul:         elementwise(mul),
+		ir.Scale:       elementwise(scale),
 		ir.AddChannel:  elementwise(addChannel),
 		ir.Affine:      elementwise(affine),
 		ir.Affine2:     elementwise(affine2),

@@ -23,6 +23,14 @@ func (t *target) elementwise() {
 		t.VADDPS(in[0], in[1], in[1])
 		return in[1]
 	})
+	t.perElement("mul", []string{"a", "b"}, "", func(in []reg.VecVirtual, _ reg.VecVirtual) reg.VecVirtual {
+		t.VMULPS(in[0], in[1], in[1])
+		return in[1]
+	})
+	t.perElement("scale", []string{"x"}, "alpha", func(in []reg.VecVirtual, alpha reg.VecVirtual) reg.VecVirtual {
+		t.VMULPS(alpha, in[0], in[0])
+		return in[0]
+	})
 	t.perElement("axpy", []string{"x", "y"}, "alpha", func(in []reg.VecVirtual, alpha reg.VecVirtual) reg.VecVirtual {
 		t.VFMADD231PS(in[0], alpha, in[1])
 		return in[1]

@@ -27,6 +27,8 @@ var rowCases = []rowCase{
 	{"relu", 1, 0, false, func(i *cpu.ISA, d []float32, x [][]float32, _ []float32, px, c int) { i.Relu(d, x[0], px*c) }},
 	{"reluGrad", 2, 0, false, func(i *cpu.ISA, d []float32, x [][]float32, _ []float32, px, c int) { i.ReluGrad(d, x[1], x[0], px*c) }},
 	{"add", 2, 0, false, func(i *cpu.ISA, d []float32, x [][]float32, _ []float32, px, c int) { i.Add(d, x[1], x[0], px*c) }},
+	{"mul", 2, 0, false, func(i *cpu.ISA, d []float32, x [][]float32, _ []float32, px, c int) { i.Mul(d, x[1], x[0], px*c) }},
+	{"scale", 1, 0, true, func(i *cpu.ISA, d []float32, x [][]float32, _ []float32, px, c int) { i.Scale(d, x[0], scalar, px*c) }},
 	{"axpy", 2, 0, true, func(i *cpu.ISA, d []float32, x [][]float32, _ []float32, px, c int) {
 		i.Axpy(d, scalar, x[1], x[0], px*c)
 	}},

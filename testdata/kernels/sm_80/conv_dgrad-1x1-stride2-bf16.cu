@@ -14,7 +14,7 @@ struct Args {
 
 using Shape = ConvShape<32, 32, 128, 16, 16, 256, 1, 0, 2, true>;  // H W C, P Q K, R pad stride, dgrad
 using Unit = Box<1, 8, 8>;  // samples, rows, pixels
-using Tile = ConvTile<Bf16, 64, 128, 64, 4, 2, 3>;  // math, M, N, K, warps along M, along N, stages
+using Tile = ConvTile<Bf16, 64, 128, 64, 4, 2, 2>;  // math, M, N, K, warps along M, along N, stages
 
 struct Prologue {
   static constexpr u32 kVec = 8;
@@ -40,8 +40,8 @@ struct Epilogue {
   }
 };
 
-static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 70656, "the plan's block");
+static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 53504, "the plan's block");
 
-WRNC_KERNEL(conv_dgrad_bf16_32x32x128_16x256_r1s2_6bc38300, 256, 2)(const Args args) {
+WRNC_KERNEL(conv_dgrad_bf16_32x32x128_16x256_r1s2_ddf0a9d1, 256, 2)(const Args args) {
   conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);
 }

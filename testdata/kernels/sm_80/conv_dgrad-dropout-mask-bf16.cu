@@ -35,7 +35,7 @@ struct Args {
 
 using Shape = ConvShape<32, 32, 128, 32, 32, 128, 3, 1, 1, true>;  // H W C, P Q K, R pad stride, dgrad
 using Unit = Box<1, 8, 16>;  // samples, rows, pixels
-using Tile = ConvTile<Bf16, 128, 64, 64, 4, 2, 3>;  // math, M, N, K, warps along M, along N, stages
+using Tile = ConvTile<Bf16, 128, 64, 32, 4, 2, 2>;  // math, M, N, K, warps along M, along N, stages
 
 struct Prologue {
   static constexpr u32 kVec = 8;
@@ -62,8 +62,8 @@ struct Epilogue {
     ch.v4[0] = load_floats<8>(a.a4 + c);
     ch.v4[1] = load_floats<8>(a.a4 + 128 + c);
     ch.v7[0] = load_floats<8>(a.a7 + c);
-    ch.s5 = a.a5[0];
-    ch.s6 = a.a6[0];
+    ch.s5 = scalar(a.a5);
+    ch.s6 = scalar(a.a6);
     return ch;
   }
   struct Sums {
@@ -103,8 +103,8 @@ struct Epilogue {
   WRNC_DEVICE u32* counter(const Args& a) { return a.a10; }
 };
 
-static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 79488, "the plan's block");
+static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 57168, "the plan's block");
 
-WRNC_KERNEL(conv_dgrad_bf16_32x32x128_32x128_r3s1_04c1747a, 256, 2)(const Args args) {
+WRNC_KERNEL(conv_dgrad_bf16_32x32x128_32x128_r3s1_73b77a75, 256, 2)(const Args args) {
   conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);
 }

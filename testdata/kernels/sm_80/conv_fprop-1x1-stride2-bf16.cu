@@ -18,7 +18,7 @@ struct Args {
 
 using Shape = ConvShape<32, 32, 128, 16, 16, 256, 1, 0, 2, false>;  // H W C, P Q K, R pad stride, dgrad
 using Unit = Box<1, 8, 16>;  // samples, rows, pixels
-using Tile = ConvTile<Bf16, 128, 128, 64, 4, 2, 3>;  // math, M, N, K, warps along M, along N, stages
+using Tile = ConvTile<Bf16, 128, 128, 64, 4, 2, 2>;  // math, M, N, K, warps along M, along N, stages
 
 struct Prologue {
   static constexpr u32 kVec = 8;
@@ -54,8 +54,8 @@ struct Epilogue {
   }
 };
 
-static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 92160, "the plan's block");
+static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 74240, "the plan's block");
 
-WRNC_KERNEL(conv_fprop_bf16_32x32x128_16x256_r1s2_8b3888bb, 256, 1)(const Args args) {
+WRNC_KERNEL(conv_fprop_bf16_32x32x128_16x256_r1s2_d23df2f6, 256, 1)(const Args args) {
   conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);
 }

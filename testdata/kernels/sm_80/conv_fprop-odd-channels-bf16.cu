@@ -30,7 +30,7 @@ struct Args {
 
 using Shape = ConvShape<32, 32, 16, 32, 32, 24, 3, 1, 1, false>;  // H W C, P Q K, R pad stride, dgrad
 using Unit = Box<1, 8, 16>;  // samples, rows, pixels
-using Tile = ConvTile<Bf16, 128, 32, 16, 4, 1, 3>;  // math, M, N, K, warps along M, along N, stages
+using Tile = ConvTile<Bf16, 128, 32, 16, 4, 1, 2>;  // math, M, N, K, warps along M, along N, stages
 
 struct Prologue {
   static constexpr u32 kVec = 8;
@@ -91,6 +91,6 @@ struct Epilogue {
 
 static_assert(Tile::kThreads == 128 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 22016, "the plan's block");
 
-WRNC_KERNEL(conv_fprop_bf16_32x32x16_32x24_r3s1_3d02ebeb, 128, 4)(const Args args) {
+WRNC_KERNEL(conv_fprop_bf16_32x32x16_32x24_r3s1_a6a8c9e0, 128, 4)(const Args args) {
   conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);
 }

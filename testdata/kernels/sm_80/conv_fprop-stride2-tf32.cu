@@ -29,7 +29,7 @@ struct Args {
 
 using Shape = ConvShape<32, 32, 128, 16, 16, 256, 3, 1, 2, false>;  // H W C, P Q K, R pad stride, dgrad
 using Unit = Box<1, 8, 8>;  // samples, rows, pixels
-using Tile = ConvTile<Tf32, 64, 128, 16, 4, 2, 3>;  // math, M, N, K, warps along M, along N, stages
+using Tile = ConvTile<Tf32, 64, 64, 16, 4, 2, 2>;  // math, M, N, K, warps along M, along N, stages
 
 struct Prologue {
   static constexpr u32 kVec = 4;
@@ -87,8 +87,8 @@ struct Epilogue {
   WRNC_DEVICE u32* counter(const Args& a) { return a.a6; }
 };
 
-static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 79680, "the plan's block");
+static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 80912, "the plan's block");
 
-WRNC_KERNEL(conv_fprop_tf32_32x32x128_16x256_r3s2_87bc1692, 256, 2)(const Args args) {
+WRNC_KERNEL(conv_fprop_tf32_32x32x128_16x256_r3s2_1c96e5d1, 256, 2)(const Args args) {
   conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);
 }

@@ -77,8 +77,8 @@ struct Epilogue {
   }
 };
 
-static_assert(Tile::kThreads == 448 && WgradLayout<Shape, Unit, Tile>::kShared == 66432, "the plan's block");
+static_assert(Tile::kThreads == 448 && WgradLayout<Shape, Unit, Tile>::kShared == 70640, "the plan's block");
 
-WRNC_KERNEL(conv_wgrad_tf32_224x224x3_112x64_r7s2_bc4bd6d7, 448, 1)(const Args args) {
+WRNC_KERNEL(conv_wgrad_tf32_224x224x3_112x64_r7s2_c1fb1e3d, 448, 1)(const Args args) {
   wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, args.a0, args.a1, args.span);
 }

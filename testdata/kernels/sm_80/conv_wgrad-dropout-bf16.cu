@@ -49,8 +49,8 @@ struct Picture {
     Channel ch;
     ch.v4[0] = load_floats<8>(a.a4 + c);
     ch.v4[1] = load_floats<8>(a.a4 + 128 + c);
-    ch.s5 = a.a5[0];
-    ch.s6 = a.a6[0];
+    ch.s5 = scalar(a.a5);
+    ch.s6 = scalar(a.a6);
     return ch;
   }
   WRNC_DEVICE Floats<8> apply(const Args& a, const Channel& ch, const At& at, i32 c) {
@@ -77,8 +77,8 @@ struct Epilogue {
   }
 };
 
-static_assert(Tile::kThreads == 384 && WgradLayout<Shape, Unit, Tile>::kShared == 65664, "the plan's block");
+static_assert(Tile::kThreads == 384 && WgradLayout<Shape, Unit, Tile>::kShared == 68128, "the plan's block");
 
-WRNC_KERNEL(conv_wgrad_bf16_32x32x128_32x128_r3s1_b1b92f97, 384, 1)(const Args args) {
+WRNC_KERNEL(conv_wgrad_bf16_32x32x128_32x128_r3s1_c4dec73f, 384, 1)(const Args args) {
   wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, args.a0, args.a1, args.span);
 }

@@ -30,11 +30,11 @@ struct Body {
     const auto x1 = axpy(0.9f, m0, x0);
     store_floats(a.a0 + e, x1);
     const auto x2 = axpy(0.9f, x1, x0);
-    const auto x3 = descend(m1, x2, a.a3[0]);
+    const auto x3 = descend(m1, x2, scalar(a.a3));
     store_floats(a.a1 + e, x3);
   }
 };
 
-WRNC_KERNEL(flat_c8a413b4, 256, 1)(const Args args) {
+WRNC_KERNEL(flat_9ba309e9, 256, 1)(const Args args) {
   flat<Body, FlatTile<256, 4>>(args.table, args.first_block, args.segments);
 }
