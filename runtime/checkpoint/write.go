@@ -154,6 +154,15 @@ func createBeside(path string) (*os.File, error) {
 	return nil, fmt.Errorf("%d files named .%s.N.partial lie in the same folder, left by runs that were killed; remove them", attempts, base)
 }
 
+// MakeFolder makes a folder that lasts, as [Replace] makes a file. One that is there
+// is an error that errors.Is tells as fs.ErrExist.
+func MakeFolder(path string) error {
+	if err := os.Mkdir(path, 0o777); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
 // syncFolder makes a rename in the folder lasting.
 func syncFolder(dir string) error {
 	if runtime.GOOS == "windows" {
