@@ -14,7 +14,7 @@ import (
 
 // runCommand is `wrnc run`.
 type runCommand struct {
-	Train     string   `required:"" help:"Train on this data: digits, which needs no download, or cifar10." placeholder:"DATA"`
+	Train     string   `required:"" help:"Train on this data: digits, which needs no download, cifar10, cifar100, svhn, or a folder with train and val, each of which has a folder of pictures for every class." placeholder:"DATA"`
 	Network   string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data."`
 	Data      string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
 	Epochs    *int     `help:"Epochs to train; the recipe's drops of the rate move in proportion." placeholder:"N"`
@@ -34,7 +34,8 @@ type runCommand struct {
 
 // Help shows examples.
 func (c *runCommand) Help() string {
-	return "Examples:\n\n  wrnc run --train digits\n  wrnc run --train cifar10 WRN-16-4 --data ~/cifar --epochs 30 --seed 7"
+	return "Examples:\n\n  wrnc run --train digits\n  wrnc run --train cifar10 WRN-16-4 --data ~/cifar --epochs 30 --seed 7" +
+		"\n  wrnc run --train svhn --data ~/svhn\n  wrnc run --train ~/flowers WRN-16-2"
 }
 
 // Run trains.
@@ -63,6 +64,9 @@ func (c *runCommand) Run(s *session) error {
 	src, err := c.source(set, net)
 	if err != nil {
 		return err
+	}
+	for _, note := range src.Notes {
+		fmt.Fprintf(words, "note: %s\n", note)
 	}
 	return s.train(job{net: net, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.Seed, out: c.Out, words: words, json: c.JSON})
 }
@@ -113,12 +117,18 @@ func (c *runCommand) network(set dataSet, words io.Writer) (*dsl.Network, error)
 }
 
 func (c *runCommand) load(set dataSet) (*dsl.Network, error) {
+	var net *dsl.Network
+	var err error
 	if c.Network == "" {
-		return dsl.Load("<the network for "+set.name+">", []byte(set.network))
+		net, err = dsl.Load("<the network for "+set.name+">", []byte(set.network))
+	} else {
+		net, err = loadNetwork(c.Network)
 	}
-	net, err := loadNetwork(c.Network)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case set.classes > 0:
+		return net.WithFolder(set.name, set.folder, set.classes)
 	}
 	return net.WithData(set.name)
 }
@@ -159,6 +169,8 @@ func (c *runCommand) source(set dataSet, net *dsl.Network) (*data.Source, error)
 	}
 	dir := set.folder
 	switch {
+	case set.classes > 0 && c.Data != "":
+		return nil, usagef("--data %s: --train %s is a folder and has the data; leave --data out", c.Data, c.Train)
 	case set.folder == "" && c.Data != "":
 		return nil, usagef("--data %s: wrnc makes %s itself and reads no files for it", c.Data, set.name)
 	case c.Data != "":
@@ -166,9 +178,13 @@ func (c *runCommand) source(set dataSet, net *dsl.Network) (*data.Source, error)
 	case net.Data.Path != "":
 		dir = net.Data.Path
 	}
-	src, err := set.open(dir)
+	src, err := set.open(dir, net.Input)
 	if err != nil {
 		return nil, err
+	}
+	if s := src.Train; net.Input != [3]int{s.H, s.W, s.C} {
+		return nil, fmt.Errorf("the network takes pictures of %dx%dx%d, and those of %s are %dx%dx%d",
+			net.Input[0], net.Input[1], net.Input[2], set.name, s.H, s.W, s.C)
 	}
 	if c.Limit != nil {
 		src = limited(src, *c.Limit)

@@ -52,12 +52,13 @@ func (s *session) train(j job) error {
 	ctx, stop := interruptible()
 	defer stop()
 
+	normalize := normalization(j.net.Data, j.src.Train)
 	options := train.Options{
 		Recipe:    recipe(j.net.Train),
 		Seed:      j.seed,
 		Augment:   augmentation(j.net.Data),
-		Normalize: normalization(j.net.Data),
-		Metadata:  metadata(j.net),
+		Normalize: normalize,
+		Metadata:  metadata(j.net, normalize),
 		Progress:  s.progress(j),
 		Now:       s.now,
 	}
@@ -80,9 +81,10 @@ func (s *session) train(j job) error {
 }
 
 // metadata are the facts about a network that its weights are kept with.
-func metadata(net *dsl.Network) map[string]string {
+func metadata(net *dsl.Network, n data.Normalize) map[string]string {
 	return map[string]string{
 		"data": net.Data.Name, "classes": fmt.Sprint(net.Classes), "normalize": net.Data.Normalize.String(), "recipe": net.Train.Recipe,
+		"mean": fmt.Sprint(n.Mean), "scale": fmt.Sprint(n.Scale), // a byte becomes (byte - mean) * scale
 	}
 }
 

@@ -233,8 +233,10 @@ func TestOpenSVHNNamesTheFile(t *testing.T) {
 func FuzzSVHN(f *testing.F) {
 	for _, order := range []datatest.Order{binary.LittleEndian, binary.BigEndian} {
 		for _, compress := range []bool{false, true} {
-			f.Add(datatest.MAT(order, compress, datatest.Pictures(1), datatest.Labels(1)))
 			f.Add(datatest.MAT(order, compress, datatest.Labels(9)))
+			if compress { // short inputs, for the tool's sake
+				f.Add(datatest.MAT(order, compress, datatest.Pictures(1), datatest.Labels(1)))
+			}
 		}
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
