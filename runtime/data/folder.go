@@ -192,8 +192,8 @@ func (f *Folder) Read(h, w int) (*Source, error) {
 		src.Notes = append(src.Notes, fmt.Sprintf("%d of the %d pictures in %s are not %dx%d: cut around the middle and scaled",
 			scaled, len(f.trainImages)+len(f.testImages), f.dir, w, h))
 	}
-	if n := len(f.ignored); n > 0 {
-		src.Notes = append(src.Notes, fmt.Sprintf("%d files in %s are left out, which are no .jpg, .jpeg or .png, such as %s", n, f.dir, f.ignored[0]))
+	if len(f.ignored) > 0 {
+		src.Notes = append(src.Notes, fmt.Sprintf("left out of %s, because not named .jpg, .jpeg or .png: %s", f.dir, someOf(f.ignored)))
 	}
 	return src, nil
 }

@@ -55,7 +55,7 @@ func TestFolder(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		dir + " has 4 classes: a, b, c, d",
-		"1 files in " + dir + " are left out, which are no .jpg, .jpeg or .png, such as " + filepath.Join(dir, "train", "b", "notes.txt"),
+		"left out of " + dir + ", because not named .jpg, .jpeg or .png: " + filepath.Join(dir, "train", "b", "notes.txt"),
 	}, src.Notes)
 }
 

@@ -159,7 +159,7 @@ func readSVHN(r io.Reader, size int64, set *Set) (err error) {
 		return fmt.Errorf("the file ends at byte %d without the array %s; expected X and y", size, missing)
 	}
 	if x, y := len(set.Images)/cifarPixels-start, set.Len()-start; x != y {
-		return fmt.Errorf("X has %d pictures and y has %d labels; expected equally many", x, y)
+		return fmt.Errorf("the array X has %d pictures and y has %d labels; expected equally many", x, y)
 	}
 	return nil
 }
