@@ -41,6 +41,7 @@ const (
 	maxBatch   = 65536
 	maxEpochs  = 100000
 	maxRate    = 1000
+	maxScale   = 1000000 // of rates
 	maxThreads = 1024
 )
 

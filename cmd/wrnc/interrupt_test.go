@@ -32,7 +32,7 @@ func TestInterruptKeepsTheWeights(t *testing.T) {
 
 	file, err := checkpoint.Read(weights)
 	require.NoError(t, err)
-	require.Equal(t, "wrnc: stopped; the weights after step "+file.Metadata["step"]+" are in "+weights+"\n", stderr.String())
+	require.Equal(t, "wrnc: stopped; the weights after step "+file.Metadata["step"]+" are in "+weights+"; go on by: wrnc run --resume "+dir+"\n", stderr.String())
 	require.Equal(t, "digits", file.Metadata["data"])
 	require.NotEmpty(t, stdout.String())
 }

@@ -45,6 +45,11 @@ func (e faultError) Error() string { return e.message }
 
 // run runs wrnc with the arguments after its name and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) (code int) {
+	return newSession(stdout, stderr).run(args)
+}
+
+func (s *session) run(args []string) (code int) {
+	stdout, stderr := s.stdout, s.stderr
 	defer func() {
 		if fault := recover(); fault != nil {
 			code = report(stderr, faultError{fmt.Sprintf("%v\n\n%s", fault, debug.Stack())}, args)
@@ -72,7 +77,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	case err != nil:
 		return report(stderr, usageError{err.Error()}, args)
 	}
-	return report(stderr, command.Run(newSession(stdout, stderr)), args)
+	return report(stderr, command.Run(s), args)
 }
 
 // report tells the user about err, if there is one, and returns the exit code.

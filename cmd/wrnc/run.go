@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -14,38 +15,44 @@ import (
 
 // runCommand is `wrnc run`.
 type runCommand struct {
-	Train     string   `required:"" help:"Train on this data: digits, which needs no download, cifar10, cifar100, svhn, or a folder with train and val, each of which has a folder of pictures for every class." placeholder:"DATA"`
+	Train     string   `help:"Train on this data: digits, which needs no download, cifar10, cifar100, svhn, or a folder with train and val, each of which has a folder of pictures for every class." placeholder:"DATA"`
+	Resume    string   `help:"Go on with the run in this folder, from its newest checkpoint; all else is as it was begun." placeholder:"RUN"`
 	Network   string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data."`
 	Data      string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
 	Epochs    *int     `help:"Epochs to train; the recipe's drops of the rate move in proportion." placeholder:"N"`
 	LR        *float64 `help:"Learning rate of the first epoch." placeholder:"X"`
 	Batch     *int     `help:"Images in a batch." placeholder:"N"`
 	Limit     *int     `help:"Train on the first N images only." placeholder:"N"`
-	Seed      uint64   `help:"Of weights, order, augmentation and dropout: the same seed gives the same weights, bit for bit." default:"1" placeholder:"N"`
+	Seed      *uint64  `help:"Of weights, order, augmentation and dropout: the same seed gives the same weights, bit for bit; 1 by default." placeholder:"N"`
 	Threads   *int     `help:"Worker threads, by default one a CPU; results do not depend on them." placeholder:"N"`
 	Target    string   `help:"auto or cpu." default:"auto" placeholder:"T"`
 	ISA       string   `name:"isa" help:"Instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
 	Precision string   `help:"f32, which is what the cpu target trains in." default:"f32" placeholder:"P"`
 	Out       string   `help:"Folder to keep the run in; by default a new one in runs." placeholder:"DIR"`
+	SaveEvery *int     `help:"Steps between the checkpoints within an epoch; by default there is one after each epoch." placeholder:"N"`
+	KeepEvery *int     `help:"Keep the checkpoints of each Nth epoch for good; else the two newest and that of the best epoch stay." placeholder:"N"`
+	FromStep  *int64   `help:"With --resume: go back to the checkpoint of this step; later ones are removed." placeholder:"N"`
+	ScaleLR   *float64 `name:"scale-lr" help:"With --resume: multiply all learning rates to come, such as after a divergence." placeholder:"X"`
+	OtherPlan bool     `name:"allow-other-plan" help:"With --resume: go on though the instruction set or the plan is another; the results then agree within rounding."`
 	NoFuse    bool     `help:"Run every operation as a kernel of its own."`
 	Poison    bool     `help:"Fill dead memory with NaN, to find reads of it. Slow."`
 	JSON      bool     `help:"Print one JSON object an epoch, and one at the end; words go to standard error."`
+
+	kept *networkText // the network of a run that goes on
 }
 
 // Help shows examples.
 func (c *runCommand) Help() string {
 	return "Examples:\n\n  wrnc run --train digits\n  wrnc run --train cifar10 WRN-16-4 --data ~/cifar --epochs 30 --seed 7" +
-		"\n  wrnc run --train svhn --data ~/svhn\n  wrnc run --train ~/flowers WRN-16-2"
+		"\n  wrnc run --train svhn --data ~/svhn\n  wrnc run --train ~/flowers WRN-16-2\n  wrnc run --resume runs/WRN-16-4-cifar10-7-1"
 }
 
 // Run trains.
 func (c *runCommand) Run(s *session) error {
-	set, err := chooseData(c.Train)
-	if err != nil {
-		return err
+	if c.Resume != "" {
+		return c.resume(s)
 	}
-	t, on, err := c.machine()
-	if err != nil {
+	if err := c.beginning(); err != nil {
 		return err
 	}
 	if c.Out != "" { // made later; refused before the work
@@ -53,22 +60,77 @@ func (c *runCommand) Run(s *session) error {
 			return err
 		}
 	}
-	words := s.stdout
+	j, err := c.job(s, c.words(s))
+	if err != nil {
+		return err
+	}
+	return s.train(j)
+}
+
+// beginning refuses what makes no sense for a new run.
+func (c *runCommand) beginning() error {
+	switch {
+	case c.Train == "":
+		return usagef("missing flags: --train=DATA, or --resume=RUN to go on with a run")
+	case c.FromStep != nil:
+		return usagef("--from-step %d: only --resume RUN goes back to a step", *c.FromStep)
+	case c.ScaleLR != nil:
+		return usagef("--scale-lr %v: only with --resume RUN; for a new run take --lr", *c.ScaleLR)
+	case c.OtherPlan:
+		return usagef("--allow-other-plan: only --resume RUN has a plan already")
+	}
+	return nil
+}
+
+// words is where people read.
+func (c *runCommand) words(s *session) io.Writer {
 	if c.JSON {
-		words = s.stderr
+		return s.stderr
+	}
+	return s.stdout
+}
+
+// job makes all choices. A line to words tells of each flag that changes something.
+func (c *runCommand) job(s *session, words io.Writer) (job, error) {
+	fail := func(err error) (job, error) { return job{}, err }
+	set, err := chooseData(c.Train)
+	if err != nil {
+		return fail(err)
+	}
+	t, on, err := c.machine()
+	if err != nil {
+		return fail(err)
+	}
+	if err := errors.Join(within("--save-every", c.SaveEvery, 1, math.MaxInt32), within("--keep-every", c.KeepEvery, 1, maxEpochs)); err != nil {
+		return fail(err)
 	}
 	net, err := c.network(set, words)
 	if err != nil {
-		return err
+		return fail(err)
 	}
-	src, err := c.source(set, net)
+	src, err := c.source(s, set, net)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	for _, note := range src.Notes {
 		fmt.Fprintf(words, "note: %s\n", note)
 	}
-	return s.train(job{net: net, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.Seed, out: c.Out, words: words, json: c.JSON})
+	text, err := c.text(set)
+	if err != nil {
+		return fail(err)
+	}
+	choices, err := c.choices(set, net)
+	if err != nil {
+		return fail(err)
+	}
+	return job{net: net, text: text, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.seed(), out: c.Out, words: c.words(s), json: c.JSON, choices: choices}, nil
+}
+
+func (c *runCommand) seed() uint64 {
+	if c.Seed == nil {
+		return 1
+	}
+	return *c.Seed
 }
 
 // machine returns what the flags say to run on.
@@ -111,7 +173,7 @@ func (c *runCommand) network(set dataSet, words io.Writer) (*dsl.Network, error)
 		return nil, err
 	}
 	if net.Train.Runs > 1 {
-		fmt.Fprintf(words, "note: the recipe asks for %d runs; this is one of them, with seed %d\n", net.Train.Runs, c.Seed)
+		fmt.Fprintf(words, "note: the recipe asks for %d runs; this is one of them, with seed %d\n", net.Train.Runs, c.seed())
 	}
 	return net, nil
 }
@@ -119,9 +181,12 @@ func (c *runCommand) network(set dataSet, words io.Writer) (*dsl.Network, error)
 func (c *runCommand) load(set dataSet) (*dsl.Network, error) {
 	var net *dsl.Network
 	var err error
-	if c.Network == "" {
-		net, err = dsl.Load("<the network for "+set.name+">", []byte(set.network))
-	} else {
+	switch {
+	case c.kept != nil: // as the run was begun with it
+		net, err = dsl.Load(c.kept.Name, []byte(c.kept.Text))
+	case c.Network == "":
+		net, err = dsl.Load(defaultName(set), []byte(set.network))
+	default:
 		net, err = loadNetwork(c.Network)
 	}
 	switch {
@@ -132,6 +197,8 @@ func (c *runCommand) load(set dataSet) (*dsl.Network, error) {
 	}
 	return net.WithData(set.name)
 }
+
+func defaultName(set dataSet) string { return "<the network for " + set.name + ">" }
 
 // override puts the flags' values in place of the recipe's.
 func (c *runCommand) override(net *dsl.Network, words io.Writer) error {
@@ -163,22 +230,17 @@ func (c *runCommand) override(net *dsl.Network, words io.Writer) error {
 }
 
 // source reads the data.
-func (c *runCommand) source(set dataSet, net *dsl.Network) (*data.Source, error) {
+func (c *runCommand) source(s *session, set dataSet, net *dsl.Network) (*data.Source, error) {
 	if err := within("--limit", c.Limit, 1, math.MaxInt32); err != nil {
 		return nil, err
 	}
-	dir := set.folder
 	switch {
 	case set.classes > 0 && c.Data != "":
 		return nil, usagef("--data %s: --train %s is a folder and has the data; leave --data out", c.Data, c.Train)
 	case set.folder == "" && c.Data != "":
 		return nil, usagef("--data %s: wrnc makes %s itself and reads no files for it", c.Data, set.name)
-	case c.Data != "":
-		dir = c.Data
-	case net.Data.Path != "":
-		dir = net.Data.Path
 	}
-	src, err := set.open(dir, net.Input)
+	src, err := s.open(set, c.folder(set, net), net.Input)
 	if err != nil {
 		return nil, err
 	}
@@ -190,4 +252,15 @@ func (c *runCommand) source(set dataSet, net *dsl.Network) (*data.Source, error)
 		src = limited(src, *c.Limit)
 	}
 	return src, nil
+}
+
+// folder is where the data's files lie; "" where it has none.
+func (c *runCommand) folder(set dataSet, net *dsl.Network) string {
+	switch {
+	case set.folder == "":
+		return ""
+	case c.Data != "":
+		return c.Data
+	}
+	return cmp.Or(net.Data.Path, set.folder)
 }

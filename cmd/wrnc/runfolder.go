@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime/checkpoint"
 )
@@ -56,7 +60,7 @@ func makeRunFolder(out string, net *dsl.Network, seed uint64) (string, error) {
 }
 
 // runFacts are the choices that a run was made with, kept in run.json beside its
-// weights.
+// weights. All that a run needs to go on is in them.
 type runFacts struct {
 	Model     string  `json:"model"`
 	Dropout   float64 `json:"dropout"`
@@ -80,7 +84,43 @@ type runFacts struct {
 	ISA       string  `json:"isa"`
 	Precision string  `json:"precision"`
 	Fused     bool    `json:"fused"`
+
+	Plan    string      `json:"plan"`              // hash of the texts in plan-*.txt
+	Choices runChoices  `json:"choices"`           // of the command line
+	Network networkText `json:"network"`           // as it was written
+	Changes []runChange `json:"changes,omitempty"` // that were allowed later
 }
+
+// runChoices are what the command line said, but for what the other facts say.
+type runChoices struct {
+	Folder    string   `json:"folder,omitempty"` // of the data's files, absolute
+	Epochs    *int     `json:"epochs,omitempty"`
+	LR        *float64 `json:"lr,omitempty"`
+	Batch     *int     `json:"batch,omitempty"`
+	Limit     *int     `json:"limit,omitempty"`
+	SaveEvery *int     `json:"save_every,omitempty"`
+	KeepEvery *int     `json:"keep_every,omitempty"`
+}
+
+// networkText is a network's text and what it is called in messages.
+type networkText struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// runChange is what a run went on with from a step.
+type runChange struct {
+	Step      int64   `json:"step"`
+	ISA       string  `json:"isa,omitempty"`        // another instruction set, or
+	Plan      string  `json:"plan,omitempty"`       // another plan
+	RateScale float64 `json:"rate_scale,omitempty"` // what the rates were multiplied by
+}
+
+// The files in a run's folder that this program writes itself.
+const (
+	runFile     = "run.json"
+	metricsFile = "metrics.jsonl"
+)
 
 // write keeps the facts in a run's folder.
 func (f runFacts) write(dir string) error {
@@ -88,8 +128,82 @@ func (f runFacts) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return checkpoint.Replace(filepath.Join(dir, "run.json"), func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s\n", text)
+	return writeText(filepath.Join(dir, runFile), string(text)+"\n")
+}
+
+// readRun reads the facts of the run in a folder.
+func readRun(dir string) (runFacts, error) {
+	var f runFacts
+	path := filepath.Join(dir, runFile)
+	if info, err := os.Stat(dir); err != nil {
+		return f, fmt.Errorf("--resume %s: %w", dir, plain(err))
+	} else if !info.IsDir() {
+		return f, fmt.Errorf("--resume %s: this is no folder; expected that of a run", dir)
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, fmt.Errorf("--resume %s: there is no %s, so it is no run, or one that ended before it trained; begin it again with --train", dir, runFile)
+	}
+	if err != nil {
+		return f, fmt.Errorf("%s: %w", path, plain(err))
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return f, fmt.Errorf("%s: not the facts of a run: %w", path, err)
+	}
+	if f.Network.Text == "" {
+		return f, fmt.Errorf("%s: it says nothing of the network's text; an older wrnc made this run, which cannot go on", path)
+	}
+	return f, nil
+}
+
+// writeText writes a file whole or not at all.
+func writeText(path, text string) error {
+	return checkpoint.Replace(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
 		return err
 	})
+}
+
+// writePlans keeps the plans in a run's folder, to be read where another wrnc
+// plans otherwise.
+func writePlans(dir string, plans []*plan.Plan) error {
+	for _, p := range plans {
+		if err := writeText(filepath.Join(dir, "plan-"+p.Func+".txt"), p.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planHash is a hash of the plans' texts.
+func planHash(plans []*plan.Plan) string {
+	h := sha256.New()
+	for _, p := range plans {
+		io.WriteString(h, p.String()) // a hash takes every write
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// removePartial removes what killed processes left half written in a run's folder.
+func removePartial(dir string) error {
+	for _, pattern := range []string{".*.partial", "*/.*.partial"} {
+		paths, err := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// escapeGlob makes a pattern that matches a path alone.
+func escapeGlob(path string) string {
+	if os.PathSeparator == '\\' {
+		return path // there is no escape there, and no * or ? in a name
+	}
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"wrnc/runtime/data"
 )
 
 // session is what a command sees of the world.
@@ -15,10 +17,16 @@ type session struct {
 	stdout, stderr io.Writer
 	noColor        bool // https://no-color.org
 	now            func() time.Time
+	open           func(set dataSet, folder string, input [3]int) (*data.Source, error) // reads a data set
+}
+
+// read reads the data set from its folder.
+func (d dataSet) read(folder string, input [3]int) (*data.Source, error) {
+	return d.open(folder, input)
 }
 
 func newSession(stdout, stderr io.Writer) *session {
-	return &session{stdout: stdout, stderr: stderr, noColor: os.Getenv("NO_COLOR") != "", now: time.Now}
+	return &session{stdout: stdout, stderr: stderr, noColor: os.Getenv("NO_COLOR") != "", now: time.Now, open: dataSet.read}
 }
 
 // terminal tells whether w is a terminal, and how wide it is.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
+	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime"
 	"wrnc/runtime/data"
@@ -25,6 +27,7 @@ import (
 // job is a training, all choices made.
 type job struct {
 	net    *dsl.Network
+	text   networkText // that net was made of
 	src    *data.Source
 	target target
 	on     machine
@@ -33,6 +36,9 @@ type job struct {
 	out    string    // folder to keep the run in; "" makes one
 	words  io.Writer // what people read
 	json   bool      // records go to standard output
+
+	choices runChoices
+	resumed *resumption // the run to go on with; nil begins one
 }
 
 // trainingFunctions are the functions that a training calls.
@@ -41,12 +47,12 @@ func trainingFunctions() []string { return []string{"train", "eval"} }
 // train compiles the job's network, says what is to come, trains, and says what
 // came of it.
 func (s *session) train(j job) error {
-	m, ex, planned, err := load(j)
+	m, ex, plans, err := load(j)
 	if err != nil {
 		return err
 	}
 	defer ex.Close()
-	if err := announce(j, m, planned); err != nil {
+	if err := announce(j, m, memoryOf(plans)); err != nil {
 		return err
 	}
 	ctx, stop := interruptible()
@@ -59,25 +65,73 @@ func (s *session) train(j job) error {
 		Augment:   augmentation(j.net.Data),
 		Normalize: normalize,
 		Metadata:  metadata(j.net, normalize),
-		Progress:  s.progress(j),
+		Identity:  j.identity(plans),
+		SaveEvery: orZero(j.choices.SaveEvery),
+		KeepEvery: orZero(j.choices.KeepEvery),
 		Now:       s.now,
 	}
+	if j.resumed != nil {
+		if err := j.resumed.check(j, plans); err != nil {
+			return err
+		}
+		if err := j.resumed.choose(m, &options); err != nil {
+			return err
+		}
+	}
+	options.Progress = s.progress(j, options.From)
 	estimate, err := train.EstimateRun(ctx, ex, m, j.src, options)
 	if err != nil {
 		return interrupted(err, "nothing was trained")
 	}
 	fmt.Fprintf(j.words, "estimated time %s: %.4g ms a step\n", metrics.FormatDuration(estimate.Total), 1e3*estimate.Step.Seconds())
-
-	dir, err := makeRunFolder(j.out, j.net, j.seed)
+	if j.resumed != nil {
+		options.Dir = j.resumed.dir
+		if err := j.resumed.prepare(j, plans, options); err != nil {
+			return err
+		}
+		return s.record(ctx, j, m, ex, options)
+	}
+	dir, unlock, err := beginRun(j, plans)
 	if err != nil {
 		return err
 	}
 	options.Dir = dir
-	if err := j.facts().write(dir); err != nil {
-		return err
-	}
 	fmt.Fprintf(j.words, "the run is kept in %s\n\n", dir)
-	return s.record(ctx, j, m, ex, options)
+	return errors.Join(s.record(ctx, j, m, ex, options), unlock())
+}
+
+// beginRun makes the folder of a new run, with all that is needed to go on with
+// it; run.json is the last of it.
+func beginRun(j job, plans []*plan.Plan) (dir string, unlock func() error, err error) {
+	fail := func(err error) (string, func() error, error) { return "", nil, err }
+	if dir, err = makeRunFolder(j.out, j.net, j.seed); err != nil {
+		return fail(err)
+	}
+	if unlock, err = lockRun(dir); err != nil {
+		return fail(err)
+	}
+	if err = writePlans(dir, plans); err == nil {
+		err = j.facts(plans).write(dir)
+	}
+	if err != nil {
+		return fail(errors.Join(err, unlock()))
+	}
+	return dir, unlock, nil
+}
+
+func orZero(v *int) int {
+	if v == nil {
+		return 0
+	}
+	return *v
+}
+
+// identity is what a checkpoint says of how its numbers were computed.
+func (j job) identity(plans []*plan.Plan) map[string]string {
+	return map[string]string{
+		"target": j.target.name, "isa": j.on.isa.Name, "precision": ir.F32.String(), "fused": fmt.Sprint(j.fuse),
+		"batch": fmt.Sprint(j.net.Train.Batch), "plan": planHash(plans),
+	}
 }
 
 // metadata are the facts about a network that its weights are kept with.
@@ -88,23 +142,27 @@ func metadata(net *dsl.Network, n data.Normalize) map[string]string {
 	}
 }
 
-// progress draws where people read.
-func (s *session) progress(j job) *metrics.Progress {
+// progress draws where people read; from is where the run goes on, or nil.
+func (s *session) progress(j job, from *train.Checkpoint) *metrics.Progress {
 	width, isTerminal := terminal(j.words)
 	images := j.src.Train.Len()
 	if !j.net.Train.KeepShortBatch {
 		images -= images % j.net.Train.Batch
 	}
+	epochs, done := j.net.Train.Epochs, 0
+	if from != nil {
+		epochs, done = epochs-from.Point.Epoch, from.Point.Images
+	}
 	return metrics.NewProgress(metrics.ProgressOptions{
 		Out: j.words, Terminal: isTerminal, NoColor: s.noColor, Width: width, Now: s.now,
-		RunImages: int64(j.net.Train.Epochs) * int64(images+j.src.Test.Len()),
+		RunImages: int64(epochs)*int64(images+j.src.Test.Len()) - int64(done),
 	})
 }
 
 // record trains, with a record of each epoch in the run's folder and, where it
 // is asked for, on standard output.
 func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Executable, options train.Options) (err error) {
-	file, err := metrics.OpenFile(filepath.Join(options.Dir, "metrics.jsonl"))
+	file, err := metrics.OpenFile(filepath.Join(options.Dir, metricsFile))
 	if err != nil {
 		return err
 	}
@@ -116,20 +174,24 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 	options.Log = metrics.NewLog(writers...)
 	sum, err := train.Run(ctx, ex, m, j.src, options)
 	if err != nil {
-		return interrupted(err, fmt.Sprintf("the weights after step %d are in %s", sum.Steps, filepath.Join(options.Dir, "last.safetensors")))
+		return advise(err, options.Dir, sum)
 	}
 	fmt.Fprintf(j.words, "\ntest error %.2f %% after the last epoch, %.2f %% at best (epoch %d); %s in all; kept in %s\n",
 		sum.TestError, sum.BestTestError, sum.BestEpoch, metrics.FormatDuration(time.Duration(sum.Seconds*float64(time.Second))), options.Dir)
-	return options.Log.Done(metrics.Done{
+	err = options.Log.Done(metrics.Done{
 		Run: options.Dir, Target: j.target.name, Precision: ir.F32.String(), Seed: j.seed,
 		TestError: metrics.Number(sum.TestError), BestTestError: metrics.Number(sum.BestTestError), Seconds: metrics.Number(sum.Seconds),
 	})
+	if err != nil {
+		return advise(&train.SaveError{Step: sum.Saved, Err: err}, options.Dir, sum)
+	}
+	return nil
 }
 
 // load compiles the job's network and loads it. What was planned must be what
 // the target takes, to the byte: the user was told so.
-func load(j job) (*ir.Module, runtime.Executable, memory, error) {
-	fail := func(err error) (*ir.Module, runtime.Executable, memory, error) { return nil, nil, memory{}, err }
+func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
+	fail := func(err error) (*ir.Module, runtime.Executable, []*plan.Plan, error) { return nil, nil, nil, err }
 	result, err := compiler.Compile(j.net, compiler.Options{Batch: j.net.Train.Batch, Precision: ir.F32, Fuse: j.fuse, Verify: true})
 	if err != nil {
 		return fail(err)
@@ -155,7 +217,7 @@ func load(j job) (*ir.Module, runtime.Executable, memory, error) {
 		ex.Close()
 		return fail(faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned.peak(j.on.threads))})
 	}
-	return m, ex, planned, nil
+	return m, ex, plans, nil
 }
 
 // announce says what is about to be trained, how, and on what.
@@ -191,7 +253,7 @@ func formatRate(r dsl.Train) string {
 }
 
 // facts are the job's choices, for the run's folder.
-func (j job) facts() runFacts {
+func (j job) facts(plans []*plan.Plan) runFacts {
 	r := j.net.Train
 	d := j.net.Data
 	return runFacts{
@@ -199,6 +261,7 @@ func (j job) facts() runFacts {
 		Normalize: d.Normalize.String(), Flip: d.Flip, CropPad: d.CropPad, CropMode: d.CropMode,
 		Recipe: r.Recipe, Epochs: r.Epochs, Batch: r.Batch, LR: r.LR, Drops: r.Drops, DropRatio: r.DropRatio, Momentum: r.Momentum, Nesterov: r.Nesterov, Decay: r.WeightDecay,
 		Seed: j.seed, Target: j.target.name, ISA: j.on.isa.Name, Precision: ir.F32.String(), Fused: j.fuse,
+		Plan: planHash(plans), Choices: j.choices, Network: j.text,
 	}
 }
 
@@ -218,4 +281,40 @@ func interrupted(err error, kept string) error {
 		return fmt.Errorf("stopped; %s", kept)
 	}
 	return err
+}
+
+// advise says what to do where a training has ended early.
+func advise(err error, dir string, sum train.Summary) error {
+	again := "wrnc run --resume " + shellWord(dir)
+	var diverged *train.DivergedError
+	var unsaved *train.SaveError
+	switch {
+	case errors.As(err, &diverged) && diverged.Saved == 0:
+		return fmt.Errorf("%w; begin again at a lower rate by: %s --scale-lr 0.1", err, again)
+	case errors.As(err, &diverged):
+		return fmt.Errorf("%w; go on from there at a lower rate by: %s --scale-lr 0.1%s", err, again, earlier(dir))
+	case errors.As(err, &unsaved):
+		return fmt.Errorf("%w; free some space or make the folder writable, then go on by: %s", err, again)
+	}
+	return interrupted(err, fmt.Sprintf("the weights after step %d are in %s; go on by: %s", sum.Steps, filepath.Join(dir, "last.safetensors"), again))
+}
+
+// earlier says how to go back further than to the newest checkpoint.
+func earlier(dir string) string {
+	kept, err := train.Checkpoints(dir)
+	if err != nil || len(kept) < 2 {
+		return "; or begin another run with a lower --lr"
+	}
+	return fmt.Sprintf("; or from further back, with --from-step %d", kept[len(kept)-2].Step)
+}
+
+// shellWord quotes a path for a shell where that is needed.
+func shellWord(path string) string {
+	plain := func(r rune) bool {
+		return r > 127 || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(`/\._-+:,@%`, r)
+	}
+	if path != "" && strings.TrimFunc(path, plain) == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

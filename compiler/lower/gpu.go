@@ -14,13 +14,14 @@ import (
 // gpuConv lowers a convolution, or its gradient by the picture.
 func (r *region) gpuConv() error {
 	x, w, y := r.root.Args[0], r.root.Args[1], r.root.Result()
-	if r.inside(w) {
-		return fmt.Errorf("%s: the weight is computed in the region", r.root.Op)
+	weight, err := r.weight(w)
+	if err != nil {
+		return err
 	}
 	shape := r.convShape(x.Type, w.Type, y.Type)
 	k := r.kernel("", plan.Conv)
 	k.Conv = shape
-	arg(k, r.bufs[w], plan.Read)
+	arg(k, weight, plan.Read)
 	tile := convTile(shape, mathOf(x.Type), x.Type.Dims[0], r.arch)
 	if tile.block.Threads == 0 {
 		return fmt.Errorf("%s: no tile of a %dx%d filter fits the %d bytes of shared memory of %s", r.root.Op, shape.R, shape.R, r.arch.GPU.Shared, r.arch.ISA)
@@ -36,8 +37,56 @@ func (r *region) gpuConv() error {
 	if err := r.prologue(k, x); err != nil {
 		return err
 	}
-	err := r.epilogue(k)
+	err = r.epilogue(k)
 	k.Block.Shared = convLayout(shape, k.Block, tile.unit, reduceVec(r.p, k, shape.Out())).bytes()
+	return err
+}
+
+// weight is the buffer of a root's weight. One that the region computes, by Maps,
+// is computed by a kernel before.
+func (r *region) weight(w *ir.Value) (int, error) {
+	if !r.inside(w) {
+		return r.bufs[w], nil
+	}
+	buf := r.arena(r.n.Layer+".weight", w.Type, false)
+	k := r.kernel(".weight", plan.Map)
+	var err error
+	k.Epilogue, err = r.tape(k, w.Type, []sink{{w, plan.Ref{Kind: plan.Row, Index: arg(k, buf, plan.Write)}}}, nil)
+	if k.Grid = flat(w.Type.Elems()); !k.Flat() {
+		k.Grid = r.grid(w)
+		r.gpuGrid(k)
+	}
+	return buf, err
+}
+
+// reduceApart lowers Reduces behind a root whose kernel takes none: what they read
+// is stored, and a kernel of their own reduces it.
+func (r *region) reduceApart(k *plan.Kernel, domain ir.Type, sinks []sink, reduces []*ir.Node) error {
+	stored := map[*ir.Value]int{}
+	for _, m := range reduces {
+		for i, a := range m.Args {
+			if _, have := stored[a]; have || !r.after[a] || m.Op.Info().Args[i] != ir.Act {
+				continue
+			}
+			buf, ok := r.yield[a]
+			if !ok {
+				buf = r.arena(fmt.Sprintf("%s.%s.stored", r.n.Layer, m.Op), a.Type, r.batched[a])
+				sinks = append(sinks, sink{a, plan.Ref{Kind: plan.Row, Index: arg(k, buf, plan.Write)}})
+			}
+			stored[a] = buf
+		}
+	}
+	var err error
+	if k.Epilogue, err = r.tape(k, domain, sinks, nil); err != nil {
+		return err
+	}
+	for v, buf := range stored {
+		r.stored[v] = buf
+	}
+	apart := r.kernel(".reduce", plan.Map)
+	apart.Grid = r.grid(reduces[0].Args[0])
+	r.gpuGrid(apart)
+	apart.Epilogue, err = r.tape(apart, domain, nil, reduces)
 	return err
 }
 

@@ -18,12 +18,13 @@ type region struct {
 	finish []*ir.Node
 	first  int                      // kernels of the plan before this region's
 	yield  map[*ir.Value]int        // yielded value -> buffer
+	stored map[*ir.Value]int        // value that a kernel of the region has stored for another -> buffer
 	parts  map[*ir.Node]plan.Reduce // Reduce -> its partials, Partial being a buffer
 }
 
 // fusion lowers one region.
 func (l *lowering) fusion(n *ir.Node) error {
-	r := &region{lowering: l, n: n, root: n.Body.Root(), first: len(l.p.Kernels), after: map[*ir.Value]bool{}, yield: map[*ir.Value]int{}, parts: map[*ir.Node]plan.Reduce{}}
+	r := &region{lowering: l, n: n, root: n.Body.Root(), first: len(l.p.Kernels), after: map[*ir.Value]bool{}, yield: map[*ir.Value]int{}, stored: map[*ir.Value]int{}, parts: map[*ir.Node]plan.Reduce{}}
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -248,6 +249,9 @@ func (r *region) drain(k *plan.Kernel, domain ir.Type, selected func(*ir.Value) 
 		case ir.Reduce:
 			reduces = append(reduces, m)
 		}
+	}
+	if len(reduces) > 0 && (k.Kind == plan.Pool || k.Kind == plan.WgradSum) && r.arch.OnGPU() {
+		return r.reduceApart(k, domain, sinks, reduces)
 	}
 	var err error
 	k.Epilogue, err = r.tape(k, domain, sinks, reduces)

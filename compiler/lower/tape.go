@@ -69,7 +69,7 @@ type taping struct {
 // and counts their reads.
 func (t *taping) need(v *ir.Value, needed map[*ir.Node]bool) {
 	t.reads[v]++
-	if v.IsLeaf() || !t.inside(v) || needed[v.Node] {
+	if _, stored := t.stored[v]; stored || v.IsLeaf() || !t.inside(v) || needed[v.Node] {
 		return
 	}
 	needed[v.Node] = true
@@ -130,10 +130,14 @@ func (t *taping) operand(v *ir.Value, role ir.Operand) (plan.Ref, error) {
 	if ref, ok := t.at[v]; ok && role == ir.Act {
 		return ref, nil
 	}
-	if t.inside(v) {
+	buf, stored := t.stored[v]
+	if t.inside(v) && !stored {
 		return plan.Ref{}, fmt.Errorf("reads %v as a %s, which this region computes", v.Type, [...]string{ir.Act: "row", ir.Vec: "vector", ir.Scalar: "scalar", ir.Labels: "pixel"}[role])
 	}
-	ref := plan.Ref{Index: arg(t.k, t.bufs[v], plan.Read)}
+	if !stored {
+		buf = t.bufs[v]
+	}
+	ref := plan.Ref{Index: arg(t.k, buf, plan.Read)}
 	switch role {
 	case ir.Act:
 		ref.Kind = plan.Row

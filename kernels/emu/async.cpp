@@ -23,7 +23,11 @@ static inline void move(const AsyncCopy& c) {
     memset(c.to, 0, bytes);
 }
 
-static Cell* cells_of(const AsyncCopy& c) { return shared_space.writes + shared_space.cell(reinterpret_cast<uptr>(c.to)); }
+template <u32 bytes>
+static inline void mark(const AsyncCopy& c, Cell state) {
+  Cell* cells = shared_space.writes + shared_space.cell(reinterpret_cast<uptr>(c.to));
+  for (u32 i = 0; i < bytes / 2; i++) cells[i] = state;
+}
 
 template <u32 bytes>
 static void start(void* shared, const void* global, bool valid, const void* pc) {
@@ -39,15 +43,12 @@ static void start(void* shared, const void* global, bool valid, const void* pc) 
   }
   if (to % bytes) misaligned(to, bytes, true, pc);
   if (valid && from % bytes) misaligned(from, bytes, false, pc);
-  if (valid) access<bytes, false>(from, pc);
-  access<bytes, true>(to, pc);
+  if (valid && !access<bytes, false>(from, pc)) return;
+  if (!access<bytes, true>(to, pc)) return;
 
   AsyncCopies& copies = running->copies;
   const AsyncCopy c = {static_cast<u8*>(shared), valid ? static_cast<const u8*>(global) : nullptr, bytes, copies.group, pc};
-  // An access outside of all pieces, or into another copy's, was refused.
-  Cell* cells = cells_of(c);
-  if (*cells != clock_.self) return;
-  for (u32 i = 0; i < bytes / 2; i++) cells[i] = kInFlight;
+  mark<bytes>(c, kInFlight);
   copies.flying.push_back(c);
   if (valid) memcpy(copies.flying.back().at_start, global, bytes);
   if (launch.early) move<bytes>(c);
@@ -60,8 +61,7 @@ static void land(const AsyncCopy& c) {
     violate("async-source", c.pc, "the source of an asynchronous copy, %s, was written before the copy was waited for",
             describe_global(reinterpret_cast<uptr>(c.from)).c_str());
   if (!launch.early) move<bytes>(c);
-  Cell* cells = cells_of(c);
-  for (u32 i = 0; i < bytes / 2; i++) cells[i] = clock_.self;
+  mark<bytes>(c, now.self);
   in_flight--;
 }
 
@@ -85,9 +85,11 @@ static void wait(u32 groups) {
 
 void finish_copies() {
   AsyncCopies& copies = running->copies;
-  if (copies.landed < copies.flying.size())
-    violate("async-pending", copies.flying[copies.landed].pc, "a thread ends with %zu asynchronous copies in flight",
-            copies.flying.size() - copies.landed);
+  if (copies.landed == copies.flying.size()) return;
+  violate("async-pending", copies.flying[copies.landed].pc, "a thread ends with %zu asynchronous copies in flight",
+          copies.flying.size() - copies.landed);
+  copies.group++;  // close the open one, too
+  wait(0);         // so that the next block finds nothing in flight
 }
 
 }  // namespace emu

@@ -140,31 +140,31 @@ static void open_gate();
   leave_block();
 }
 
+// successor takes the thread that is to run after this one, which waits or has ended.
+static inline Thread* successor() {
+  const u32 warp = running->warp;
+  Thread* to = next(warp);
+  if (!to && gate.arrived == alive) {
+    open_gate();
+    to = next(warp);
+  }
+  if (!to) deadlock();
+  return to;
+}
+
 // yield runs the others until the running thread is ready again.
 static void yield() {
   Thread* from = running;
-  Thread* to = next(from->warp);
-  if (!to && gate.arrived == alive) {
-    open_gate();
-    to = next(from->warp);
-  }
-  if (!to) deadlock();
+  Thread* to = successor();
   if (to != from) switch_to(from, to);
 }
 
 static void thread_main() {
   launch.run(launch.args);
-  Thread* t = running;
-  t->meeting = Meeting::kNone;
   finish_copies();
+  running->meeting = Meeting::kNone;
   if (--alive == 0) leave_block();
-  Thread* to = next(t->warp);
-  if (!to && gate.arrived == alive) {
-    open_gate();
-    to = next(t->warp);
-  }
-  if (!to) deadlock();
-  switch_to(nullptr, to);
+  switch_to(nullptr, successor());
   __builtin_unreachable();
 }
 

@@ -44,13 +44,13 @@ static void renumber_if_scarce() {
   pasts.clear();
   published.clear();
   interval = 0;
-  clock_.launch = (1 << kIntervalShift) - 1;
+  now.launch = (1 << kIntervalShift) - 1;
 }
 
 static void next_interval() {
   const Cell first = ++interval << kIntervalShift;
-  clock_.interval = first - 1;
-  clock_.several = first | kManyThreads;
+  now.interval = first - 1;
+  now.several = first | kManyThreads;
   set_self(running_thread());
 }
 
@@ -59,7 +59,7 @@ void start_launch() {
   pasts.clear();
   published.clear();
   next_interval();
-  clock_.launch = clock_.interval;
+  now.launch = now.interval;
 }
 
 void start_block() {
@@ -69,7 +69,7 @@ void start_block() {
     for (Past& p : pasts) p.ordered_before = 0;
   any_ordered = false;
   pasts.push_back({running_block(), interval, 0});
-  clock_.block = clock_.layout = clock_.interval;
+  now.block = now.layout = now.interval;
 }
 
 void start_interval() {
@@ -91,7 +91,8 @@ static Past& past_of(Cell c) {
   return pasts[i];
 }
 
-bool ordered_block(Cell c) { return (c >> kIntervalShift) < past_of(c).ordered_before; }
+// ordered_block tells whether last_block ordered what another block did in a cell.
+static bool ordered_block(Cell c) { return (c >> kIntervalShift) < past_of(c).ordered_before; }
 
 void publish(const u32* counter) { published[counter].push_back({pasts.size() - 1, interval + 1}); }
 
@@ -110,15 +111,15 @@ static const char* verb(bool write) { return write ? "write" : "read"; }
 static std::string who(Cell c) {
   const Cell thread = c & kThreadBits;
   std::string name = thread == (kManyThreads & kThreadBits) ? "several threads" : "thread " + std::to_string(thread >> 2);
-  if (c <= clock_.block) name = "block " + std::to_string(past_of(c).block) + " " + name;
+  if (c <= now.block) name = "block " + std::to_string(past_of(c).block) + " " + name;
   return name;
 }
 
 // race tells whether the accesses of a cell and of this thread are unordered.
 static bool race(Cell c, Cell bytes) {
   if (!(c & bytes)) return false;
-  if (c > clock_.interval) return ((c ^ clock_.self) & kThreadBits) != 0;
-  return c > clock_.launch && c <= clock_.block && !ordered_block(c);
+  if (c > now.interval) return ((c ^ now.self) & kThreadBits) != 0;
+  return c > now.launch && c <= now.block && !ordered_block(c);
 }
 
 using Describe = std::string(uptr);
@@ -126,7 +127,7 @@ using Describe = std::string(uptr);
 static void report_race(Cell c, bool was_write, uptr a, u32 bytes, bool write, Describe where, const void* pc) {
   if (known("race", pc)) return;
   violate("race", pc, "%s of %u bytes at %s: %s %s it, and %s", verb(write), bytes, where(a).c_str(), who(c).c_str(),
-          was_write ? "wrote" : "read", c <= clock_.block ? "nothing orders the blocks" : "no barrier lies between");
+          was_write ? "wrote" : "read", c <= now.block ? "nothing orders the blocks" : "no barrier lies between");
 }
 
 // report_access reports what the state of a cell forbids.
@@ -173,12 +174,12 @@ static bool judge_shared_cells(uptr a, u32 bytes, Cell parts, bool write, const 
       report_access("async-pending", a, bytes, write, describe_shared, ", which a copy in flight writes", pc);
       return false;
     }
-    if (!write && w <= clock_.layout) {
+    if (!write && w <= now.layout) {
       report_access("shared-uninit", a, bytes, write, describe_shared, ", which this block has not written", pc);
       return true;
     }
-    const bool by_write = w > clock_.layout && race(w, parts);
-    if (by_write || (write && r > clock_.layout && race(r, parts))) {
+    const bool by_write = w > now.layout && race(w, parts);
+    if (by_write || (write && r > now.layout && race(r, parts))) {
       report_race(by_write ? w : r, by_write, a, bytes, write, describe_shared, pc);
       return true;
     }
@@ -190,14 +191,13 @@ bool judge_shared(uptr a, u32 bytes, bool write, const void* pc) {
   return judge_shared_cells(a, bytes, kByteBits, write, pc);
 }
 
-void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
-  if (private_memory(a)) return;
+bool judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc) {
+  if (private_memory(a)) return true;
   if (shared_space.holds(a)) {
-    // A Smem that began since the last barrier has replaced the one that this thread
-    // still uses: on a GPU they are the same bytes.
-    const bool late = clock_.layout == clock_.interval && clock_.layout != clock_.block;
-    report_access(late ? "race" : "shared-oob", a, bytes, write, describe_shared, "", pc);
-    return;
+    // On a GPU the new Smem is the same bytes. If it began since the last barrier, the
+    // fault is that it did not wait for this thread.
+    report_access(smem_began_now() ? "race" : "shared-oob", a, bytes, write, describe_shared, "", pc);
+    return false;
   }
   // Going on would end the process.
   abort_launch("global-oob", pc, "%s of %u bytes at 0x%llx, which is no memory of the kernel", verb(write), bytes, a);
@@ -209,7 +209,7 @@ void check_readonly(uptr a, u32 bytes, const void* pc) {
     return;
   }
   for (u64 i = global_space.cell(a); i <= global_space.cell(a + bytes - 1); i++)
-    if (global_space.writes[i] > clock_.launch)
+    if (global_space.writes[i] > now.launch)
       return report_access("readonly", a, bytes, false, describe_global, ", which this launch has written", pc);
 }
 
@@ -224,9 +224,12 @@ void misaligned(uptr a, u32 bytes, bool write, const void* pc) {
 // bytes that two threads write, the other half's thread is forgotten; that misses a
 // race at worst, and reports none that is not there.
 static void access_byte(uptr a, bool write, const void* pc) {
-  const Cell part = a % 2 ? 2 : 1, self = (clock_.self & ~kByteBits) | part;
+  const Cell part = a % 2 ? 2 : 1, self = (now.self & ~kByteBits) | part;
   const bool global = global_space.holds(a);
-  if (!global && a - window_base >= kWindow) return judge_elsewhere(a, 1, write, pc);
+  if (!global && a - window_base >= kWindow) {
+    judge_elsewhere(a, 1, write, pc);
+    return;
+  }
   if (!(global ? judge_global_cells : judge_shared_cells)(a, 1, part, write, pc)) return;
   Space& space = global ? global_space : shared_space;
   Cell& c = (write ? space.writes : space.reads)[space.cell(a)];

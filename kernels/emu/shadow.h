@@ -12,9 +12,9 @@
 // Any other pair is a race, whatever order the threads happened to run in. Warp
 // instructions order nothing: neither a shuffle nor an mma is a fence.
 //
-// A cell remembers one access, so a second reader replaces the first ("many" says
-// that there were several in the interval). What is lost by that is a write that
-// races only with the older read of another interval.
+// A cell remembers one access, so a reader replaces the one of an earlier interval,
+// and for several in the same interval it only says that there were several. A race
+// is missed if its one party is a read that has been replaced.
 #pragma once
 
 #include "abi.cuh"
@@ -35,11 +35,11 @@ constexpr Cell kManyThreads = kThreadBits | kByteBits;  // no thread has this nu
 
 // States of the cells of writes that are no access by a kernel; interval 0 has none.
 constexpr Cell kOutside = 0;    // belongs to nobody
-constexpr Cell kInFlight = 1;   // an asynchronous copy will write it, or has just written it
+constexpr Cell kInFlight = 1;   // a copy that nobody has waited for writes it
 constexpr Cell kUnwritten = 2;  // may be written, not read
 constexpr Cell kFromHost = 3;   // written before the launch
 
-// Clock holds what the cells of an access by the running thread are compared with.
+// Clock says when and who: what the cells of an access are compared with.
 struct Clock {
   Cell self;      // what an access leaves
   Cell several;   // the same for several threads
@@ -48,10 +48,10 @@ struct Clock {
   Cell launch;    // before this launch's,
   Cell layout;    // and before the interval in which the current Smem began
 };
-inline Clock clock_;
+inline Clock now;
 
 // set_self turns the clock to another thread of the block.
-inline void set_self(u32 thread) { clock_.self = (clock_.interval + 1) | Cell(thread) << 2 | kByteBits; }
+inline void set_self(u32 thread) { now.self = (now.interval + 1) | Cell(thread) << 2 | kByteBits; }
 
 // Space is a range of addresses with its cells.
 struct Space {
@@ -75,7 +75,7 @@ constexpr uptr kWindow = 1 << 20;
 
 bool judge_global(uptr a, u32 bytes, bool write, const void* pc);
 bool judge_shared(uptr a, u32 bytes, bool write, const void* pc);
-void judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc);
+bool judge_elsewhere(uptr a, u32 bytes, bool write, const void* pc);
 void misaligned(uptr a, u32 bytes, bool write, const void* pc);
 
 // check_readonly reports a load that a GPU may serve from a cache which no write
@@ -121,13 +121,13 @@ inline bool any(Mask m) {
 // of_thread is true of cells that another thread left in this interval.
 template <class V>
 inline auto of_thread(V c) {
-  return (c > clock_.interval) & (((c ^ clock_.self) & kThreadBits) > 0);
+  return (c > now.interval) & (((c ^ now.self) & kThreadBits) > 0);
 }
 
 // of_block is true of cells that another block left in this launch.
 template <class V>
 inline auto of_block(V c) {
-  return (c > clock_.launch) & (c <= clock_.block);
+  return (c > now.launch) & (c <= now.block);
 }
 
 template <u32 N, bool kWrite>
@@ -135,7 +135,7 @@ inline bool suspicious_shared(typename Cells<N>::type w, typename Cells<N>::type
   if constexpr (kWrite)
     return any((w <= kInFlight) | of_thread(w) | of_thread(r));
   else
-    return any((w <= clock_.layout) | of_thread(w));
+    return any((w <= now.layout) | of_thread(w));
 }
 
 template <u32 N, bool kWrite>
@@ -148,41 +148,46 @@ inline bool suspicious_global(typename Cells<N>::type w, typename Cells<N>::type
 
 template <u32 N, bool kWrite>
 inline void record_shared(u64 i, typename Cells<N>::type r) {
-  const typename Cells<N>::type self = clock_.self - typename Cells<N>::type{};
+  const typename Cells<N>::type self = now.self - typename Cells<N>::type{};
   if constexpr (kWrite)
     store_cells<N>(shared_space.writes + i, self);
   else
-    store_cells<N>(shared_space.reads + i, of_thread(r) ? clock_.several : self);
+    store_cells<N>(shared_space.reads + i, of_thread(r) ? now.several : self);
 }
 
 // Another block's read is worth more than this one: it is what a write of any block
 // but its own races with.
 template <u32 N, bool kWrite>
 inline void record_global(u64 i, typename Cells<N>::type r) {
-  const typename Cells<N>::type self = clock_.self - typename Cells<N>::type{};
+  const typename Cells<N>::type self = now.self - typename Cells<N>::type{};
   if constexpr (kWrite)
     store_cells<N>(global_space.writes + i, self);
   else
-    store_cells<N>(global_space.reads + i, of_block(r) ? r : of_thread(r) ? clock_.several : self);
+    store_cells<N>(global_space.reads + i, of_block(r) ? r : of_thread(r) ? now.several : self);
 }
 
 // The slow halves are functions of their own, so that the fast ones need no stack.
 
 template <u32 N, bool kWrite>
-__attribute__((noinline, cold)) void second_look_shared(uptr a, const void* pc) {
+__attribute__((noinline, cold)) bool second_look_shared(uptr a, const void* pc) {
+  if (!judge_shared(a, 2 * N, kWrite, pc)) return false;
   const u64 i = shared_space.cell(a);
-  if (judge_shared(a, 2 * N, kWrite, pc)) record_shared<N, kWrite>(i, load_cells<N>(shared_space.reads + i));
+  record_shared<N, kWrite>(i, load_cells<N>(shared_space.reads + i));
+  return true;
 }
 
 template <u32 N, bool kWrite>
-__attribute__((noinline, cold)) void second_look_global(uptr a, const void* pc) {
+__attribute__((noinline, cold)) bool second_look_global(uptr a, const void* pc) {
+  if (!judge_global(a, 2 * N, kWrite, pc)) return false;
   const u64 i = global_space.cell(a);
-  if (judge_global(a, 2 * N, kWrite, pc)) record_global<N, kWrite>(i, load_cells<N>(global_space.reads + i));
+  record_global<N, kWrite>(i, load_cells<N>(global_space.reads + i));
+  return true;
 }
 
-// access checks one access of 2, 4, 8 or 16 bytes and records it.
+// access checks one access of 2, 4, 8 or 16 bytes and records it. It returns false
+// if the bytes are not to be touched.
 template <u32 bytes, bool kWrite>
-inline __attribute__((always_inline)) void access(uptr a, const void* pc) {
+inline __attribute__((always_inline)) bool access(uptr a, const void* pc) {
   constexpr u32 N = bytes / 2;
   report.counters.accesses++;
   if (a - window_base < kWindow) {
@@ -190,14 +195,16 @@ inline __attribute__((always_inline)) void access(uptr a, const void* pc) {
     const auto w = load_cells<N>(shared_space.writes + i), r = load_cells<N>(shared_space.reads + i);
     if (__builtin_expect(suspicious_shared<N, kWrite>(w, r), false)) return second_look_shared<N, kWrite>(a, pc);
     record_shared<N, kWrite>(i, r);
-  } else if (global_space.holds(a)) {
+    return true;
+  }
+  if (global_space.holds(a)) {
     const u64 i = global_space.cell(a);
     const auto w = load_cells<N>(global_space.writes + i), r = load_cells<N>(global_space.reads + i);
     if (__builtin_expect(suspicious_global<N, kWrite>(w, r), false)) return second_look_global<N, kWrite>(a, pc);
     record_global<N, kWrite>(i, r);
-  } else if (!on_a_stack(a)) {
-    judge_elsewhere(a, bytes, kWrite, pc);
+    return true;
   }
+  return on_a_stack(a) || judge_elsewhere(a, bytes, kWrite, pc);
 }
 
 // access_bytes does the same for a single byte, or for any other number of bytes.
@@ -208,8 +215,7 @@ void access_bytes(uptr a, uptr bytes, bool write, const void* pc);
 void start_launch();
 void start_block();
 void start_interval();
-// ordered_block tells whether last_block ordered what another block did in a cell.
-bool ordered_block(Cell c);
+
 // publish makes the running block's past available through a counter; acquire
 // orders all that was published there before this block's future.
 void publish(const u32* counter);

@@ -23,8 +23,8 @@ struct Piece {
 // as the blocks take the same ones, their cells need no marking.
 struct Layout {
   u32 total = 0;
-  u32 used = 0;   // as a GPU counts, without gaps
-  size_t taken = 0;  // by the running block
+  u32 used = 0;      // as a GPU counts, without gaps
+  size_t taken = 0;  // pieces, by the running block
   std::vector<Piece> pieces;
 };
 
@@ -59,10 +59,12 @@ void forget_blocks() {
     for (const Piece& p : l.pieces) shared_space.mark(p.base, p.bytes, kUnwritten);
 }
 
+bool smem_began_now() { return current > 1 && now.layout == now.interval; }
+
 static bool accessed(const Piece& p) {
   const u64 first = shared_space.cell(p.base), cells = (p.bytes + 1) / 2;
   for (u64 i = first; i < first + cells; i++)
-    if (shared_space.writes[i] == kInFlight || shared_space.writes[i] > clock_.launch || shared_space.reads[i] > clock_.launch) return true;
+    if (shared_space.writes[i] == kInFlight || shared_space.writes[i] > now.launch || shared_space.reads[i] > now.launch) return true;
   return false;
 }
 
@@ -112,7 +114,7 @@ static void replace(u32 layout, const void* pc) {
     const u64 first = shared_space.cell(p.base), cells = (p.bytes + 1) / 2;
     for (u64 i = first; i < first + cells; i++)
       for (const Cell c : {shared_space.writes[i], shared_space.reads[i]})
-        if (c > clock_.interval && ((c ^ clock_.self) & kThreadBits)) {
+        if (c > now.interval && ((c ^ now.self) & kThreadBits)) {
           violate("race", pc, "a new Smem begins, but another thread used %s since the last barrier",
                   describe_shared(p.base + 2 * (i - first)).c_str());
           return;
@@ -141,7 +143,7 @@ static void begin(u32 total, const void* pc) {
   l.used = 0;
   l.taken = 0;
   window_base = window_of(mine);
-  clock_.layout = clock_.interval;
+  now.layout = now.interval;
 }
 
 static void* take(u32 bytes, const void* pc) {

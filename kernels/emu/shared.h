@@ -17,6 +17,9 @@ void start_block_shared();
 // forget_blocks makes all shared memory unwritten.
 void forget_blocks();
 
+// smem_began_now tells whether the current Smem replaced another in this interval.
+bool smem_began_now();
+
 // describe_shared says where an address lies, by the pieces of its Smem.
 std::string describe_shared(uptr a);
 

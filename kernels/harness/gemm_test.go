@@ -174,3 +174,54 @@ func BenchmarkGEMM(b *testing.B) {
 		})
 	}
 }
+
+// What one access costs, by size and memory: a loop of nothing else.
+func BenchmarkAccess(b *testing.B) {
+	h, machine := start(b)
+	module := compileText(b, h, "access", `#include "device.cuh"
+struct Args {
+  const u32* in;
+  u32* out;
+};
+template <u32 N>
+WRNC_DEVICE u32 sum(const u32* p) {
+  u32 s = 0;
+  for (u32 i = 0; i < 1024; i++) s += load<u32, N>(p + (N * (thread_index() + i)) % 1024).v[0];
+  return s;
+}
+WRNC_KERNEL(global1, 256, 1)(const Args args) { args.out[thread_index()] = sum<1>(args.in); }
+WRNC_KERNEL(global4, 256, 1)(const Args args) { args.out[thread_index()] = sum<4>(args.in); }
+template <u32 N>
+WRNC_DEVICE void shared(const Args& args) {
+  Smem smem(4096);
+  u32* const s = smem.take<u32, 1024>();
+  for (u32 i = thread_index(); i < 1024; i += 256) s[i] = args.in[i];
+  barrier();
+  args.out[thread_index()] = sum<N>(s);
+}
+WRNC_KERNEL(shared1, 256, 1)(const Args args) { shared<1>(args); }
+WRNC_KERNEL(shared4, 256, 1)(const Args args) { shared<4>(args); }
+WRNC_KERNEL(shuffles, 256, 1)(const Args args) {
+  u32 s = thread_index();
+  for (u32 i = 0; i < 1024; i++) s += shuffle_xor(s, 1);
+  args.out[thread_index()] = s;
+}
+`)
+	in, out := upload(b, machine, make([]byte, 4096)), blank(b, machine, 1024)
+	for _, entry := range []string{"global1", "global4", "shared1", "shared4", "shuffles"} {
+		b.Run(entry, func(b *testing.B) {
+			shared := 0
+			if strings.HasPrefix(entry, "shared") {
+				shared = 4096
+			}
+			before := cpuTime(b, machine)
+			for b.Loop() {
+				r, err := machine.Launch(Launch{Module: module, Entry: entry, Blocks: 1, Threads: 256, Shared: shared, Args: fields(in, out)})
+				require.NoError(b, err)
+				require.NoError(b, r.Err())
+			}
+			b.ReportMetric(float64((cpuTime(b, machine)-before).Nanoseconds())/float64(b.N)/256/1024, "ns/each")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}

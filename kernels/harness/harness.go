@@ -191,7 +191,7 @@ func (h *Harness) add(name string, build func(to string) error) error {
 	if err := os.Chtimes(name, now, now); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(h.dir, 0o755); err != nil {
+	if err := os.MkdirAll(h.dir, 0o700); err != nil {
 		return err
 	}
 	tmp, err := os.MkdirTemp(h.dir, "building-")

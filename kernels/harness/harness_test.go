@@ -2,10 +2,7 @@ package harness
 
 import (
 	"encoding/binary"
-	"errors"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,11 +11,7 @@ import (
 // start returns a machine, or skips the test where there can be none.
 func start(t testing.TB) (*Harness, *Machine) {
 	t.Helper()
-	h, err := New(filepath.Join(os.TempDir(), "wrnc-harness"))
-	if errors.Is(err, ErrNoCompiler) {
-		t.Skip(err)
-	}
-	require.NoError(t, err)
+	h := NewForTest(t)
 	m, err := h.Start()
 	require.NoError(t, err)
 	t.Cleanup(func() { m.Close() })

@@ -162,7 +162,7 @@ func TestDeadMachines(t *testing.T) {
 	for name, fatal := range map[string]struct{ says, body string }{
 		"crash": {"exit status 3: crash", `reinterpret_cast<void (*)()>(u64(args.out[0]))();`},
 		"hang":  {"no answer within 500ms", `while (args.out[0] == 0) {}`},
-		"deep": {"exit status 3: stack overflow", `struct Deep { static u32 go(u32 n) { volatile u32 big[4096]; big[n % 4096] = n; return n == 7 ? 0 : go(n + 1) + big[n % 4096]; } }; args.out[1] = Deep::go(args.out[0] + 8);`},
+		"deep":  {"exit status 3: stack overflow", `struct Deep { static u32 go(u32 n) { volatile u32 big[4096]; big[n % 4096] = n; return n == 7 ? 0 : go(n + 1) + big[n % 4096]; } }; args.out[1] = Deep::go(args.out[0] + 8);`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, m := start(t)

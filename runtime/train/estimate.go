@@ -13,7 +13,7 @@ import (
 type Estimate struct {
 	Step  time.Duration // of training on a full batch
 	Test  time.Duration // of evaluating a full batch
-	Total time.Duration // of the whole run
+	Total time.Duration // of the whole run, or of what is left of it
 }
 
 // The work that an estimate may cost: a first call on few images shows how slow
@@ -26,7 +26,7 @@ const (
 )
 
 // EstimateRun times a few steps of training and of evaluation on the first
-// images of src. They change the state of ex; Run draws it anew and so begins as
+// images of src. They change the state of ex; Run sets it anew and so begins as
 // if they had not been.
 func EstimateRun(ctx context.Context, ex runtime.Executable, m *ir.Module, src *data.Source, o Options) (Estimate, error) {
 	r, err := newRun(ex, m, src, o)
@@ -38,6 +38,10 @@ func EstimateRun(ctx context.Context, ex runtime.Executable, m *ir.Module, src *
 	}
 	r.in.U64["step"] = 0
 	r.rate[0] = float32(o.Recipe.Epochs[0].Rate)
+	at := start()
+	if o.From != nil {
+		at = o.From.Point
+	}
 	var est Estimate
 	if est.Step, err = r.time(ctx, "train", r.train); err != nil {
 		return Estimate{}, err
@@ -48,7 +52,7 @@ func EstimateRun(ctx context.Context, ex runtime.Executable, m *ir.Module, src *
 	// In floating point, because a run of years may not fit a count of steps
 	// times a count of nanoseconds; the longest Duration is 292 years.
 	perImage := func(d time.Duration, images int) float64 { return float64(d) * float64(images) / float64(m.Batch) }
-	total := float64(len(o.Recipe.Epochs)) * (perImage(est.Step, r.trainImages) + perImage(est.Test, r.testImages))
+	total := float64(len(o.Recipe.Epochs)-at.Epoch)*(perImage(est.Step, r.trainImages)+perImage(est.Test, r.testImages)) - perImage(est.Step, at.Images)
 	est.Total = time.Duration(min(total, float64(1<<62)))
 	return est, nil
 }

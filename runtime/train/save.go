@@ -1,9 +1,13 @@
 package train
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strconv"
 
+	"wrnc/runtime/checkpoint"
 	"wrnc/runtime/metrics"
 )
 
@@ -20,7 +24,7 @@ func (r *run) save(file string, epoch int, record *metrics.Epoch) error {
 	facts := map[string]string{
 		"model": r.m.Name,
 		"epoch": strconv.Itoa(epoch),
-		"step":  strconv.FormatInt(r.sum.Steps, 10),
+		"step":  strconv.FormatInt(r.at.Step, 10),
 		"seed":  strconv.FormatUint(r.o.Seed, 10),
 	}
 	if record != nil {
@@ -31,7 +35,30 @@ func (r *run) save(file string, epoch int, record *metrics.Epoch) error {
 	for key, value := range r.o.Metadata {
 		facts[key] = value
 	}
-	return WriteWeights(filepath.Join(r.o.Dir, file), r.ex, r.m, facts)
+	tensors, err := weights(r.ex, r.m)
+	if err != nil {
+		return err
+	}
+	if err := r.write(filepath.Join(r.o.Dir, file), tensors, facts); err != nil {
+		return &SaveError{r.saved, err}
+	}
+	return nil
 }
 
-func number(n metrics.Number) string { return strconv.FormatFloat(float64(n), 'g', -1, 64) }
+func number(n metrics.Number) string { return float(float64(n)) }
+
+// epochOf reads the epoch of a file of weights; 0 where there is no file.
+func epochOf(path string) (int, error) {
+	file, err := checkpoint.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	epoch, err := strconv.Atoi(file.Metadata["epoch"])
+	if err != nil {
+		return 0, fmt.Errorf("%s: its metadata \"epoch\": %w", path, err)
+	}
+	return epoch, nil
+}

@@ -3,7 +3,6 @@ package train
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"wrnc/compiler/ir"
 	"wrnc/runtime/data"
@@ -40,34 +39,33 @@ func (r *run) call(function string, b *data.Batch, t *tally) (float64, error) {
 	return loss / float64(b.N), nil
 }
 
-// trainEpoch takes one step a batch.
-func (r *run) trainEpoch(ctx context.Context, e int, label string) (tally, error) {
-	var t tally
-	r.o.Progress.Begin(label, int64(r.trainImages))
-	r.rate[0] = float32(r.o.Recipe.Epochs[e].Rate)
-	for _, b := range r.train.Epoch(e, 0) {
+// trainEpoch takes a step for each batch that is left of the epoch.
+func (r *run) trainEpoch(ctx context.Context, label string) error {
+	t := tally{r.at.Loss, r.at.Mistakes, r.at.Images}
+	r.o.Progress.Begin(label, int64(r.trainImages-t.images))
+	r.rate[0] = float32(r.rateOf(r.at.Epoch))
+	for b, batch := range r.train.Epoch(r.at.Epoch, r.at.Batch) {
 		if err := ctx.Err(); err != nil {
-			return t, err
+			return err
 		}
-		r.in.U64["step"] = uint64(r.sum.Steps)
-		loss, err := r.call("train", b, &t)
+		r.in.U64["step"] = uint64(r.at.Step)
+		loss, err := r.call("train", batch, &t)
 		if err != nil {
-			return t, err
+			return err
 		}
-		r.sum.Steps++
+		r.at.Step++
+		r.at.Batch = b + 1
+		r.at.Loss, r.at.Mistakes, r.at.Images = t.loss, t.mistakes, t.images
 		if err := r.finite(loss); err != nil {
-			return t, err
+			return err
 		}
-		r.o.Progress.Add(int64(b.N), fmt.Sprintf("loss %.3f", t.meanLoss()))
-	}
-	return t, nil
-}
-
-// finite returns a *DivergedError where a loss after the last step is NaN or
-// infinite: in the epoch that is not finished.
-func (r *run) finite(loss float64) error {
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return &DivergedError{Epoch: len(r.sum.Epochs) + 1, Step: r.sum.Steps, Loss: loss, Kept: len(r.sum.Epochs)}
+		r.o.Progress.Add(int64(batch.N), fmt.Sprintf("loss %.3f", t.meanLoss()))
+		// The last step's is made after the test set, when more is known.
+		if r.o.SaveEvery > 0 && r.at.Step%int64(r.o.SaveEvery) == 0 && r.at.Batch < r.train.Batches() {
+			if err := r.checkpoint(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -36,7 +36,10 @@ type fake struct {
 	state  map[string][]float32
 	calls  []call
 	onStep func(n int) float32 // what to add to the loss of the n-th train call
+	onCall func(n int)         // called in the n-th call, counted from 1
 	tested float32             // what to add to the loss of the test set
+
+	mistakes float32 // what to add to each call's mistakes
 }
 
 func (f *fake) Run(function string, in runtime.Inputs) ([][]float32, error) {
@@ -60,7 +63,10 @@ func (f *fake) Run(function string, in runtime.Inputs) ([][]float32, error) {
 		loss += f.tested
 	}
 	f.calls = append(f.calls, c)
-	return [][]float32{{loss, float32(in.N) / 2}}, nil
+	if f.onCall != nil {
+		f.onCall(len(f.calls))
+	}
+	return [][]float32{{loss, float32(in.N)/2 + f.mistakes}}, nil
 }
 
 func (f *fake) trained() []call { return f.of("train") }
@@ -194,8 +200,8 @@ func TestMeanLossIsOverTheImagesTrainedOn(t *testing.T) {
 
 func TestDivergence(t *testing.T) {
 	for step, want := range map[int]string{
-		1: "the loss of step 2, in epoch 1, is NaN; no epoch was finished, so no weights were kept",
-		2: "the loss of step 3, in epoch 2, is NaN; the weights after epoch 1 are kept",
+		1: "the loss of step 2, in epoch 1, is NaN, while all states are finite; no checkpoint was kept before",
+		2: "the loss of step 3, in epoch 2, is NaN, while all states are finite; the checkpoint of step 2 is kept",
 	} {
 		ex, m := module()
 		o, _ := options(t)
@@ -210,7 +216,7 @@ func TestDivergence(t *testing.T) {
 		require.ErrorAs(t, err, &diverged)
 		require.ErrorContains(t, err, want)
 		require.Len(t, sum.Epochs, step/2)
-		kept, err := filepath.Glob(filepath.Join(o.Dir, "*"))
+		kept, err := filepath.Glob(filepath.Join(o.Dir, "*.safetensors"))
 		require.NoError(t, err)
 		require.Len(t, kept, step/2*2, "last and best of what was finished")
 	}
@@ -223,9 +229,9 @@ func TestDivergenceInTheLastStep(t *testing.T) {
 	o, _ := options(t)
 	ex.tested = float32(math.Inf(1))
 	sum, err := Run(t.Context(), ex, m, source(), o)
-	require.ErrorContains(t, err, "the loss of step 2, in epoch 1, is +Inf; no epoch was finished, so no weights were kept")
+	require.ErrorContains(t, err, "the loss of step 2, in epoch 1, is +Inf, while all states are finite; no checkpoint was kept before")
 	require.Empty(t, sum.Epochs)
-	kept, err := filepath.Glob(filepath.Join(o.Dir, "*"))
+	kept, err := filepath.Glob(filepath.Join(o.Dir, "*.safetensors"))
 	require.NoError(t, err)
 	require.Empty(t, kept)
 }
@@ -289,5 +295,5 @@ func TestRefusals(t *testing.T) {
 	m.Batch = 4
 	o.Dir = filepath.Join(o.Dir, "absent")
 	_, err = Run(t.Context(), ex, m, source(), o)
-	require.ErrorContains(t, err, "last.safetensors")
+	require.ErrorContains(t, err, "absent/checkpoints")
 }

@@ -12,6 +12,15 @@ import (
 // file, with facts about them. Velocities are left out: they say nothing about
 // the network. The file is written whole or not at all.
 func WriteWeights(path string, ex runtime.Executable, m *ir.Module, facts map[string]string) error {
+	tensors, err := weights(ex, m)
+	if err != nil {
+		return err
+	}
+	return checkpoint.Write(path, tensors, facts)
+}
+
+// weights copies out the parameters and the running statistics.
+func weights(ex runtime.Executable, m *ir.Module) ([]checkpoint.Tensor, error) {
 	var tensors []checkpoint.Tensor
 	for _, s := range m.States {
 		if s.Role == ir.Velocity {
@@ -19,11 +28,11 @@ func WriteWeights(path string, ex runtime.Executable, m *ir.Module, facts map[st
 		}
 		values, err := ex.ReadState(s.Name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		tensors = append(tensors, checkpoint.FromFloat32s(s.Name, s.Type.Dims, values))
 	}
-	return checkpoint.Write(path, tensors, facts)
+	return tensors, nil
 }
 
 // ReadWeights sets the parameters and the running statistics to those of a file
