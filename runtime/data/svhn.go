@@ -34,7 +34,7 @@ func svhnTest() []matFile { return []matFile{{"test_32x32.mat", 26032}} }
 // than the published one is read all the same, with a note.
 func OpenSVHN(dir string) (*Source, error) {
 	place := fileSet{name: "svhn", folder: "svhn",
-		how: "download them from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to"}
+		how: "download all three from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to"}
 	for _, f := range append(svhnTrain(), svhnTest()...) {
 		place.files = append(place.files, f.name)
 	}

@@ -219,7 +219,7 @@ func TestOpenSVHNNotThere(t *testing.T) {
 	_, err := OpenSVHN(dir)
 	require.EqualError(t, err, "svhn: the data is not there: expected train_32x32.mat, extra_32x32.mat, test_32x32.mat; looked in "+
 		dir+" (without extra_32x32.mat) and "+filepath.Join(dir, "svhn")+" (none of them); to get them, "+
-		"download them from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to "+dir)
+		"download all three from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to "+dir)
 }
 
 func TestOpenSVHNNamesTheFile(t *testing.T) {
