@@ -12,9 +12,9 @@ const maxMistakes = 100
 
 // checker carries one check: the text, what it found, and the network so far.
 type checker struct {
-	src      *diag.Source
-	file     *File
-	dataName string // replaces the data set that the file names; "" does not
+	src   *diag.Source
+	file  *File
+	given *dataSet // replaces the data set that the file names; nil does not
 
 	inputAt span // of the layer form's input, where it is right
 	net     Network

@@ -10,20 +10,19 @@ func (c *checker) data(s *Statement) dataSet {
 	var set dataSet
 	if s != nil {
 		set = c.dataStatement(s)
-	} else if c.dataName == "" && c.net.Family == ImageNet { // a bottleneck's name says so
+	} else if c.given == nil && c.net.Family == ImageNet { // a bottleneck's name says so
 		set, _ = findDataSet(imageNet)
 		c.net.Data = set.data
 	}
-	if c.dataName == "" || c.dataName == set.name {
+	if c.given == nil || c.given.name == set.name {
 		return set
 	}
 	// The command line's data set: the file's part has been checked, and goes.
 	if s != nil {
-		c.remark(diag.Note, s.at(), "data %s replaces what this file says of its data", c.dataName)
+		c.remark(diag.Note, s.at(), "data %s replaces what this file says of its data", c.given.name)
 	}
-	set, _ = findDataSet(c.dataName) // WithData has asked before
-	c.net.Data = set.data
-	return set
+	c.net.Data = c.given.data
+	return *c.given
 }
 
 func (c *checker) dataStatement(s *Statement) dataSet {

@@ -107,9 +107,10 @@ func (c *checker) input(s *Statement) {
 	c.inputAt = v.at()
 }
 
-// inputOfData checks that a data set's pictures are as large as the input.
+// inputOfData checks that a data set's pictures are as large as the input. Those of
+// a folder are brought to its size.
 func (c *checker) inputOfData(set dataSet) {
-	if c.net.Family != Layered || set.name == "" || c.inputAt == (span{}) {
+	if _, named := findDataSet(set.name); !named || c.net.Family != Layered || c.inputAt == (span{}) {
 		return
 	}
 	if want := set.input(); c.net.Input != want {

@@ -20,13 +20,10 @@ type dataSet struct {
 // Of ImageNet's augmentation only the flip has a word here.
 func dataSets() []dataSet {
 	scaled := func(name string) Data { return Data{Name: name, Normalize: NormalizeScale} }
-	cifar := func(name string) Data {
-		return Data{Name: name, Normalize: NormalizeMeanStd, Flip: true, CropPad: 4, CropMode: "reflect"}
-	}
 	return []dataSet{
 		{"digits", 10, scaled("digits")},
-		{"cifar10", 10, cifar("cifar10")},
-		{"cifar100", 100, cifar("cifar100")},
+		cifar("cifar10", 10),
+		cifar("cifar100", 100),
 		{"svhn", 10, scaled("svhn")},
 		{imageNet, 1000, Data{Name: imageNet, Normalize: NormalizeMeanStd, Flip: true}},
 	}
@@ -38,6 +35,11 @@ func (d dataSet) input() [3]int {
 		return [3]int{224, 224, 3}
 	}
 	return [3]int{32, 32, 3}
+}
+
+// cifar returns the row of a data set that is treated as CIFAR is.
+func cifar(name string, classes int) dataSet {
+	return dataSet{name, classes, Data{Name: name, Normalize: NormalizeMeanStd, Flip: true, CropPad: 4, CropMode: "reflect"}}
 }
 
 // DataSets returns the names that `data` takes, in the order shown to users.

@@ -88,9 +88,10 @@ func (n *Network) Inner(g int) int {
 // family settles what the name stands for, before it is read: by the data, or
 // without any by the name of a bottleneck, which ImageNet alone has.
 func (c *checker) family(model, data *Statement) {
-	name := c.dataName
+	name := ""
 	switch {
-	case name != "":
+	case c.given != nil:
+		name = c.given.name
 	case data != nil:
 		if len(data.Values) > 0 {
 			name = data.Values[0].Name

@@ -156,13 +156,32 @@ func (n *Network) StrideConv() int {
 // data set is left out, with a note. Asking for the data set that the text names
 // changes nothing.
 func (n *Network) WithData(name string) (*Network, error) {
-	if _, ok := findDataSet(name); !ok {
+	set, ok := findDataSet(name)
+	if !ok {
 		return nil, fmt.Errorf("data set %s is not known; %s", clip(name), unknownDataSet(name))
 	}
+	return n.with(set)
+}
+
+// WithFolder returns the network as it is for a folder of pictures that no data set
+// is known for: with as many classes, with what the paper does to CIFAR's pictures
+// and its recipe for them. It is WithData otherwise; name must not be one of
+// DataSets.
+func (n *Network) WithFolder(name, path string, classes int) (*Network, error) {
+	if _, known := findDataSet(name); known {
+		return nil, fmt.Errorf("%s is the name of a data set, and cannot be a folder's", name)
+	}
+	set := cifar(name, classes)
+	set.data.Path = path
+	return n.with(set)
+}
+
+// with checks the network's text again, with another data set.
+func (n *Network) with(set dataSet) (*Network, error) {
 	if n.file == nil {
 		return nil, fmt.Errorf("%s was not made by Check, so its data set cannot change", n.Name)
 	}
-	c := &checker{src: &n.file.Source, file: n.file, dataName: name}
+	c := &checker{src: &n.file.Source, file: n.file, given: &set}
 	out, errs := c.check()
 	if err := errs.Err(); err != nil {
 		return nil, err

@@ -162,6 +162,26 @@ func TestWithData(t *testing.T) {
 	}
 }
 
+func TestWithFolder(t *testing.T) {
+	n, err := dsl.Load("a.wrn", []byte("model WRN-16-2\ndata svhn\ntrain paper { batch 64 }"))
+	require.NoError(t, err)
+	with, err := n.WithFolder("flowers", "pictures/flowers", 7)
+	require.NoError(t, err)
+	require.Equal(t, 7, with.Classes)
+	require.Equal(t, dsl.Data{Name: "flowers", Path: "pictures/flowers", Normalize: dsl.NormalizeMeanStd, Flip: true, CropPad: 4, CropMode: "reflect"}, with.Data)
+	require.Equal(t, 0.1, with.Train.LR, "CIFAR's recipe")
+	require.Equal(t, 64, with.Train.Batch)
+	require.Len(t, with.Notes, 1)
+	require.Contains(t, with.Notes[0].String(), "note: data flowers replaces")
+
+	_, err = n.WithFolder("svhn", "svhn", 10)
+	require.ErrorContains(t, err, "svhn is the name of a data set")
+	few, err := dsl.Load("a.wrn", []byte("model WRN-16-2 { classes 5 }"))
+	require.NoError(t, err)
+	_, err = few.WithFolder("flowers", "flowers", 7)
+	require.ErrorContains(t, err, "classes 5 is too few: flowers has 7")
+}
+
 // TestNets loads every sample network: legal, and opening with why it is there.
 // A note is allowed only for the depth rule.
 func TestNets(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wrnc/compiler"
+	"wrnc/runtime/data/datatest"
 	"wrnc/runtime/metrics"
 )
 
@@ -27,6 +29,10 @@ func TestCommands(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":      exits,
 			"samelosses": sameLosses,
+			"writesvhn":  writes(datatest.WriteSVHN),
+			"writefolder": writes(func(dir string, _ bool, n int) error {
+				return datatest.WriteFolder(dir, n, 32)
+			}),
 		},
 	})
 }
@@ -48,6 +54,20 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// writes writes a small data set: writesvhn DIR plain|compressed PICTURES.
+func writes(write func(dir string, compress bool, n int) error) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) != 3 {
+			ts.Fatalf("usage: writes DIR plain|compressed PICTURES")
+		}
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		dir := ts.MkAbs(args[0])
+		ts.Check(os.MkdirAll(dir, 0o777))
+		ts.Check(write(dir, args[1] == "compressed", n))
 	}
 }
 

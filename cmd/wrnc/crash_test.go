@@ -29,7 +29,7 @@ func tiny() { os.Exit(tinySession(os.Stdout, os.Stderr).run(os.Args[1:])) }
 
 func tinySession(stdout, stderr io.Writer) *session {
 	s := newSession(stdout, stderr)
-	s.open = func(set dataSet, _ string) (*data.Source, error) {
+	s.open = func(set dataSet, _ string, _ [3]int) (*data.Source, error) {
 		random := rand.New(rand.NewPCG(1, 2))
 		noise := func(n int) *data.Set {
 			out := &data.Set{Name: set.name, Classes: make([]string, 10), H: 32, W: 32, C: 3, Images: make([]byte, n*32*32*3)}

@@ -48,6 +48,7 @@ const imports = `
 
 	runtime:
 	runtime/data:       golang.org/x/image
+	runtime/data/datatest:
 	runtime/checkpoint:
 	runtime/metrics:
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,8 +90,8 @@ func (c *runCommand) contradiction(f runFacts) error {
 		limit = *f.Choices.Limit
 	}
 	switch {
-	case c.Train != "" && c.Train != f.Data:
-		return differs("--train", c.Train, f.Data)
+	case c.Train != "" && !f.trainedOn(c.Train):
+		return differs("--train", c.Train, f.trained())
 	case c.LR != nil && *c.LR != f.LR:
 		return usagef("--lr %v: the run in %s was begun with %v; --scale-lr %.4g changes the rates of all steps to come", *c.LR, c.Resume, f.LR, *c.LR/f.LR)
 	case c.Seed != nil && *c.Seed != f.Seed:
@@ -112,7 +113,7 @@ func (c *runCommand) contradiction(f runFacts) error {
 	if c.Network == "" {
 		return nil
 	}
-	set, err := chooseData(f.Data)
+	set, err := chooseData(f.trained())
 	if err != nil {
 		return err
 	}
@@ -124,14 +125,37 @@ func (c *runCommand) contradiction(f runFacts) error {
 	return nil
 }
 
+// ownFolder tells a run on a folder of the user's own, which no data set is.
+func (f runFacts) ownFolder() bool { return !slices.Contains(dsl.DataSets(), f.Data) }
+
+// trained returns what --train said.
+func (f runFacts) trained() string {
+	if f.ownFolder() {
+		return f.Choices.Folder
+	}
+	return f.Data
+}
+
+// trainedOn tells whether --train said the same.
+func (f runFacts) trainedOn(name string) bool {
+	if whole, err := filepath.Abs(name); err == nil && f.ownFolder() {
+		name = whole
+	}
+	return name == f.trained()
+}
+
 // adopt takes the choices of the run.
 func (c *runCommand) adopt(f runFacts) {
 	was := f.Choices
-	c.Train, c.kept = f.Data, &f.Network
+	c.Train, c.kept = f.trained(), &f.Network
+	files := was.Folder
+	if f.ownFolder() { // which may have moved as well
+		c.Train, c.Data, files = cmp.Or(c.Data, files), "", ""
+	}
 	c.Seed, c.NoFuse, c.Target, c.Precision = &f.Seed, !f.Fused, f.Target, f.Precision
 	c.Epochs, c.LR, c.Batch, c.Limit = was.Epochs, was.LR, was.Batch, was.Limit
 	if c.Data == "" { // the files may have moved
-		c.Data = was.Folder
+		c.Data = files
 	}
 	if c.SaveEvery == nil {
 		c.SaveEvery = was.SaveEvery

@@ -15,7 +15,7 @@ import (
 
 // runCommand is `wrnc run`.
 type runCommand struct {
-	Train     string   `help:"Train on this data: digits, which needs no download, or cifar10." placeholder:"DATA"`
+	Train     string   `help:"Train on this data: digits, which needs no download, cifar10, cifar100, svhn, or a folder with train and val, each of which has a folder of pictures for every class." placeholder:"DATA"`
 	Resume    string   `help:"Go on with the run in this folder, from its newest checkpoint; all else is as it was begun." placeholder:"RUN"`
 	Network   string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data."`
 	Data      string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
@@ -43,7 +43,8 @@ type runCommand struct {
 
 // Help shows examples.
 func (c *runCommand) Help() string {
-	return "Examples:\n\n  wrnc run --train digits\n  wrnc run --train cifar10 WRN-16-4 --data ~/cifar --epochs 30 --seed 7\n  wrnc run --resume runs/WRN-16-4-cifar10-7-1"
+	return "Examples:\n\n  wrnc run --train digits\n  wrnc run --train cifar10 WRN-16-4 --data ~/cifar --epochs 30 --seed 7" +
+		"\n  wrnc run --train svhn --data ~/svhn\n  wrnc run --train ~/flowers WRN-16-2\n  wrnc run --resume runs/WRN-16-4-cifar10-7-1"
 }
 
 // Run trains.
@@ -111,6 +112,9 @@ func (c *runCommand) job(s *session, words io.Writer) (job, error) {
 	if err != nil {
 		return fail(err)
 	}
+	for _, note := range src.Notes {
+		fmt.Fprintf(words, "note: %s\n", note)
+	}
 	text, err := c.text(set)
 	if err != nil {
 		return fail(err)
@@ -175,19 +179,21 @@ func (c *runCommand) network(set dataSet, words io.Writer) (*dsl.Network, error)
 }
 
 func (c *runCommand) load(set dataSet) (*dsl.Network, error) {
-	if c.kept != nil { // as the run was begun with it
-		net, err := dsl.Load(c.kept.Name, []byte(c.kept.Text))
-		if err != nil {
-			return nil, err
-		}
-		return net.WithData(set.name)
+	var net *dsl.Network
+	var err error
+	switch {
+	case c.kept != nil: // as the run was begun with it
+		net, err = dsl.Load(c.kept.Name, []byte(c.kept.Text))
+	case c.Network == "":
+		net, err = dsl.Load(defaultName(set), []byte(set.network))
+	default:
+		net, err = loadNetwork(c.Network)
 	}
-	if c.Network == "" {
-		return dsl.Load(defaultName(set), []byte(set.network))
-	}
-	net, err := loadNetwork(c.Network)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case set.classes > 0:
+		return net.WithFolder(set.name, set.folder, set.classes)
 	}
 	return net.WithData(set.name)
 }
@@ -228,12 +234,19 @@ func (c *runCommand) source(s *session, set dataSet, net *dsl.Network) (*data.So
 	if err := within("--limit", c.Limit, 1, math.MaxInt32); err != nil {
 		return nil, err
 	}
-	if set.folder == "" && c.Data != "" {
+	switch {
+	case set.classes > 0 && c.Data != "":
+		return nil, usagef("--data %s: --train %s is a folder and has the data; leave --data out", c.Data, c.Train)
+	case set.folder == "" && c.Data != "":
 		return nil, usagef("--data %s: wrnc makes %s itself and reads no files for it", c.Data, set.name)
 	}
-	src, err := s.open(set, c.folder(set, net))
+	src, err := s.open(set, c.folder(set, net), net.Input)
 	if err != nil {
 		return nil, err
+	}
+	if s := src.Train; net.Input != [3]int{s.H, s.W, s.C} {
+		return nil, fmt.Errorf("the network takes pictures of %dx%dx%d, and those of %s are %dx%dx%d",
+			net.Input[0], net.Input[1], net.Input[2], set.name, s.H, s.W, s.C)
 	}
 	if c.Limit != nil {
 		src = limited(src, *c.Limit)

@@ -17,11 +17,13 @@ type session struct {
 	stdout, stderr io.Writer
 	noColor        bool // https://no-color.org
 	now            func() time.Time
-	open           func(set dataSet, folder string) (*data.Source, error) // reads a data set
+	open           func(set dataSet, folder string, input [3]int) (*data.Source, error) // reads a data set
 }
 
 // read reads the data set from its folder.
-func (d dataSet) read(folder string) (*data.Source, error) { return d.open(folder) }
+func (d dataSet) read(folder string, input [3]int) (*data.Source, error) {
+	return d.open(folder, input)
+}
 
 func newSession(stdout, stderr io.Writer) *session {
 	return &session{stdout: stdout, stderr: stderr, noColor: os.Getenv("NO_COLOR") != "", now: time.Now, open: dataSet.read}

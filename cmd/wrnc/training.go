@@ -58,12 +58,13 @@ func (s *session) train(j job) error {
 	ctx, stop := interruptible()
 	defer stop()
 
+	normalize := normalization(j.net.Data, j.src.Train)
 	options := train.Options{
 		Recipe:    recipe(j.net.Train),
 		Seed:      j.seed,
 		Augment:   augmentation(j.net.Data),
-		Normalize: normalization(j.net.Data),
-		Metadata:  metadata(j.net),
+		Normalize: normalize,
+		Metadata:  metadata(j.net, normalize),
 		Identity:  j.identity(plans),
 		SaveEvery: orZero(j.choices.SaveEvery),
 		KeepEvery: orZero(j.choices.KeepEvery),
@@ -136,9 +137,10 @@ func (j job) identity(plans []*plan.Plan) map[string]string {
 }
 
 // metadata are the facts about a network that its weights are kept with.
-func metadata(net *dsl.Network) map[string]string {
+func metadata(net *dsl.Network, n data.Normalize) map[string]string {
 	return map[string]string{
 		"data": net.Data.Name, "classes": fmt.Sprint(net.Classes), "normalize": net.Data.Normalize.String(), "recipe": net.Train.Recipe,
+		"mean": fmt.Sprint(n.Mean), "scale": fmt.Sprint(n.Scale), // a byte becomes (byte - mean) * scale
 	}
 }
 

@@ -27,26 +27,30 @@ func records(n, seed int) []byte {
 	return all
 }
 
+// cifarRecord is the size of CIFAR-10's records.
+const cifarRecord = 1 + cifarPixels
+
 // cifarFolder writes a small data set of three files and returns its folder
-// and list.
-func cifarFolder(t *testing.T, sub string) (string, []binaryFile) {
+// and description.
+func cifarFolder(t *testing.T, sub string) (string, cifarSet) {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, sub), 0o755))
-	var files []binaryFile
+	set := cifar10()
+	set.files = nil
 	for i, name := range []string{"data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"} {
 		content := records(i+2, i)
 		sum := md5.Sum(content)
-		files = append(files, binaryFile{name, hex.EncodeToString(sum[:]), i + 2})
+		set.files = append(set.files, binaryFile{name, hex.EncodeToString(sum[:]), i + 2})
 		require.NoError(t, os.WriteFile(filepath.Join(dir, sub, name), content, 0o644))
 	}
-	return dir, files
+	return dir, set
 }
 
 func TestOpenCIFAR10(t *testing.T) {
-	for _, sub := range []string{"", cifar10Folder} {
-		dir, files := cifarFolder(t, sub)
-		src, err := openCIFAR10(dir, files)
+	for _, sub := range []string{"", cifar10().folder} {
+		dir, set := cifarFolder(t, sub)
+		src, err := set.open(dir)
 		require.NoError(t, err)
 		require.NoError(t, src.Train.Check())
 		require.NoError(t, src.Test.Check())
@@ -67,8 +71,8 @@ func TestOpenCIFAR10(t *testing.T) {
 }
 
 func TestOpenCIFAR10PublishedSizes(t *testing.T) {
-	for _, f := range cifar10Files() {
-		require.EqualValues(t, 30730000, f.size())
+	for _, f := range cifar10().files {
+		require.EqualValues(t, 30730000, cifar10().size(f))
 		require.Len(t, f.md5, 32)
 	}
 }
@@ -77,7 +81,7 @@ func TestOpenCIFAR10NotThere(t *testing.T) {
 	dir := t.TempDir()
 	_, err := OpenCIFAR10(dir)
 	require.EqualError(t, err, "cifar10: the data is not there: expected data_batch_1.bin, data_batch_2.bin, data_batch_3.bin, data_batch_4.bin, data_batch_5.bin, test_batch.bin; "+
-		"looked in "+dir+" (none of them) and "+filepath.Join(dir, cifar10Folder)+" (none of them); "+
+		"looked in "+dir+" (none of them) and "+filepath.Join(dir, cifar10().folder)+" (none of them); "+
 		"to get them, download cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it in "+dir)
 }
 
@@ -101,9 +105,9 @@ func TestOpenCIFAR10Damage(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			dir, files := cifarFolder(t, cifar10Folder)
-			c.spoil(t, filepath.Join(dir, cifar10Folder, "data_batch_2.bin"))
-			src, err := openCIFAR10(dir, files)
+			dir, set := cifarFolder(t, cifar10().folder)
+			c.spoil(t, filepath.Join(dir, cifar10().folder, "data_batch_2.bin"))
+			src, err := set.open(dir)
 			require.ErrorContains(t, err, c.want)
 			require.Nil(t, src)
 		})
@@ -136,15 +140,15 @@ func TestReadCIFAR10Errors(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			require.ErrorContains(t, readCIFAR10(c.r, c.records, &Set{}), c.want)
+			require.ErrorContains(t, cifar10().read(c.r, c.records, &Set{}), c.want)
 		})
 	}
 }
 
 func TestReadCIFAR10ByteByByte(t *testing.T) {
 	var whole, slow Set
-	require.NoError(t, readCIFAR10(bytes.NewReader(records(3, 5)), 3, &whole))
-	require.NoError(t, readCIFAR10(iotest.OneByteReader(bytes.NewReader(records(3, 5))), 3, &slow))
+	require.NoError(t, cifar10().read(bytes.NewReader(records(3, 5)), 3, &whole))
+	require.NoError(t, cifar10().read(iotest.OneByteReader(bytes.NewReader(records(3, 5))), 3, &slow))
 	require.Equal(t, whole, slow)
 }
 
@@ -156,8 +160,8 @@ func FuzzCIFAR10(f *testing.F) {
 	f.Add(records(1, 3)[:1000], 1)
 	f.Add([]byte{}, 0)
 	f.Fuzz(func(t *testing.T, content []byte, count int) {
-		set := Set{Classes: cifar10Classes(), H: cifarSide, W: cifarSide, C: cifarChannels}
-		err := readCIFAR10(bytes.NewReader(content), count, &set)
+		set := Set{Classes: cifar10().classes, H: cifarSide, W: cifarSide, C: cifarChannels}
+		err := cifar10().read(bytes.NewReader(content), count, &set)
 		require.NoError(t, set.Check(), "what was read must be sound, whatever came after it")
 		require.LessOrEqual(t, set.Len(), len(content)/cifarRecord)
 		if err == nil && count >= 0 {

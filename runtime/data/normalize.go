@@ -32,6 +32,37 @@ func CIFARMeanStd() Normalize {
 	return MeanStd([3]float32{125.3, 123.0, 113.9}, [3]float32{63.0, 62.1, 66.7})
 }
 
+// MeanStdOf returns the normalisation by the mean and the standard deviation of a
+// set's own bytes, channel by channel. The sums are of whole numbers, so they are
+// exact. A channel that has one value only becomes 0 everywhere.
+func MeanStdOf(s *Set) Normalize {
+	var counts [3][256]uint64
+	channels := min(s.C, len(counts))
+	for i := range len(s.Images) / max(s.C, 1) {
+		for c := range channels {
+			counts[c][s.Images[i*s.C+c]]++
+		}
+	}
+	mean, std := [3]float32{}, [3]float32{1, 1, 1}
+	for c := range channels {
+		var n, sum, squares float64 // below 2^53: exact
+		for b, k := range counts[c] {
+			n += float64(k)
+			sum += float64(k) * float64(b)
+			squares += float64(k) * float64(b) * float64(b)
+		}
+		if n == 0 {
+			continue
+		}
+		m := sum / n
+		mean[c] = float32(m)
+		if counts[c][int(m)] < uint64(n) { // else all are equal, and what is left is rounding
+			std[c] = float32(math.Sqrt(squares/n - m*m))
+		}
+	}
+	return MeanStd(mean, std)
+}
+
 // Scale255 returns the normalisation to [0, 1] that the paper uses for SVHN:
 // byte/255.
 func Scale255() Normalize {

@@ -41,3 +41,21 @@ func TestNormalizeCheck(t *testing.T) {
 	require.ErrorContains(t, Normalize{Mean: [3]float32{0, 0, float32(math.NaN())}, Scale: [3]float32{1, 1, 1}}.check(3), "channel 2 has mean NaN")
 	require.ErrorContains(t, Scale255().check(4), "pictures of 4 channels; at most 3 are supported")
 }
+
+func TestMeanStdOf(t *testing.T) {
+	s := &Set{Name: "two", Classes: []string{"a"}, H: 1, W: 2, C: 3, Labels: []int32{0, 0},
+		Images: []byte{0, 10, 255, 2, 10, 255, 4, 30, 255, 6, 30, 0}}
+	n := MeanStdOf(s)
+	require.Equal(t, [3]float32{3, 20, 191.25}, n.Mean)
+	require.InDelta(t, 1/math.Sqrt(5), n.Scale[0], 1e-7)
+	require.InDelta(t, 0.1, n.Scale[1], 1e-7)
+	require.NoError(t, n.check(3))
+
+	// A channel of one value, and no pictures at all.
+	s.Images = []byte{7, 1, 0, 7, 2, 0, 7, 3, 0, 7, 4, 255}
+	n = MeanStdOf(s)
+	require.NoError(t, n.check(3))
+	require.Zero(t, n.table()[0][7])
+	s.Images, s.Labels = nil, nil
+	require.NoError(t, MeanStdOf(s).check(3))
+}

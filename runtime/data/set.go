@@ -1,9 +1,10 @@
 // Package data holds the pictures that a network is trained on, and hands them
 // out in batches.
 //
-//	CIFAR-10 files ─┐
-//	                ├─> Source{Train, Test *Set} ─> Loader ─> Batch, Batch, ...
-//	Digits()       ─┘      uint8, NHWC              shuffle, augment, normalise: float32, NHWC
+//	CIFAR's files    ─┐
+//	SVHN's files      ├─> Source{Train, Test *Set} ─> Loader ─> Batch, Batch, ...
+//	class folders     │      uint8, NHWC              shuffle, augment, normalise: float32, NHWC
+//	Digits()         ─┘
 //
 // Everything random is a function of (seed, epoch, sample) and of nothing else:
 // not of the order of calls, of the time or of the number of threads. A run
@@ -34,6 +35,9 @@ type Set struct {
 // those to measure with.
 type Source struct {
 	Train, Test *Set
+	// Notes are what a user should know of the data before it is trained on: each
+	// a sentence without a full stop.
+	Notes []string
 }
 
 // Len returns N, the number of pictures.
