@@ -99,8 +99,9 @@ func TestLoaderIsTheHosts(t *testing.T) {
 					require.NoError(t, g.put(find(g.p, g.f, r.n.Args[i]), bytes))
 				}
 				for _, i := range r.kernels {
-					require.NoError(t, g.launch(i, want.N))
+					require.NoError(t, g.launch([]int{i}, want.N))
 				}
+				require.Empty(t, g.found)
 				got, err := m.Read(g.mem[g.p.Returns[0]], 4*len(want.Images))
 				require.NoError(t, err)
 				require.Equal(t, binary32(want.Images), got, "%s, epoch %d", c.text, epoch)

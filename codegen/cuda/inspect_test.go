@@ -54,21 +54,12 @@ func pinned(t testing.TB) []inspect.Kernel {
 	var list []inspect.Kernel
 	for _, file := range nets(t) {
 		name := strings.TrimSuffix(filepath.Base(file), ".wrn")
-		precisions := []ir.DType{ir.F32}
-		if slices.Contains(tensorCoreNets, name) {
-			precisions = append(precisions, ir.BF16, ir.TF32)
-		}
-		for _, precision := range precisions {
+		for _, precision := range precisions(file) {
 			list = append(list, inspected(programs(t, file, precision, true, DefaultArch), name+":"+precision.String())...)
 		}
 	}
 	return list
 }
-
-// tensorCoreNets are the sample networks whose kernels are pinned in every
-// precision: dropout, a 1x1 convolution in a block, and channels that are no
-// multiple of eight.
-var tensorCoreNets = []string{"wrn-10-1-b13", "wrn-16-1.5", "wrn-16-8"}
 
 // inspected lists the texts of programs with what they must compile to.
 func inspected(list []program, network string) []inspect.Kernel {

@@ -46,31 +46,67 @@ func programs(t testing.TB, file string, precision ir.DType, fuse bool, name str
 	return list
 }
 
-// samples is the batch that a region runs with: the last group of samples of a unit
-// is not full where that is cheap.
+// samples is the batch that a region runs with. Where that is cheap the last group of
+// samples of a unit is not full, and partials are merged in more than one group.
 func samples(p *plan.Plan, r *region) int {
-	n, group := 3, 1
+	n, macs := 1, 0.0
 	for _, i := range r.kernels {
 		k := p.Kernels[i]
-		group = max(group, k.Grid.SamplesPerUnit, k.Pixels.SamplesPerUnit)
-		for n > 1 && p.Cost(k).FLOPs/2*float64(n)/float64(p.Batch) > 6e7 {
-			n--
+		group := max(1, k.Grid.SamplesPerUnit, k.Pixels.SamplesPerUnit)
+		if group >= 16 {
+			group = 2
 		}
+		n, macs = max(n, group+1), macs+p.Cost(k).FLOPs/2/float64(p.Batch)
 	}
-	if n == 3 && group < 16 {
-		n = group + 1
+	for n > 1 && macs*float64(n) > 6e7 {
+		n--
+	}
+	for more := n; macs*float64(more) <= 3e7 && more <= min(16, p.Batch); more++ {
+		if grouped(p, r, more) {
+			return more
+		}
 	}
 	return min(n, p.Batch)
 }
+
+// grouped tells whether all merges of a region's partials have two levels for n
+// samples, if it has any.
+func grouped(p *plan.Plan, r *region, n int) bool {
+	for _, i := range r.kernels {
+		k := p.Kernels[i]
+		if len(k.Reduces) > 0 && k.Grid.Units(n) <= plan.UnitGroup {
+			return false
+		}
+		if s := k.Conv.Splits; k.Kind == plan.WgradSum && s > 1 && k.Pixels.Units(n) <= plan.SplitGroup*ceilDiv(k.Pixels.Units(p.Batch), s) {
+			return false
+		}
+	}
+	return true
+}
+
+// precisions are those in which a sample network's kernels are executed and pinned:
+// f32 of all, and those of tensor cores of three that have kernels of all kinds in
+// them: dropout, a 1x1 convolution in a block, channels that are no multiple of eight.
+func precisions(file string) []ir.DType {
+	switch strings.TrimSuffix(filepath.Base(file), ".wrn") {
+	case "wrn-10-1-b13", "wrn-16-1.5", "wrn-16-8":
+		return []ir.DType{ir.F32, ir.BF16, ir.TF32}
+	case "wrn-18-2-imagenet", "wrn-28-10":
+		return []ir.DType{ir.F32, ir.BF16}
+	}
+	return []ir.DType{ir.F32}
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
 // TestKernels executes every distinct kernel text of the sample networks and
 // compares what each region yields with the interpreter.
 func TestKernels(t *testing.T) {
 	h := newHarness(t)
-	files, precisions := nets(t), []ir.DType{ir.F32, ir.BF16, ir.TF32}
+	files := nets(t)
 	if !whole() {
-		files, precisions = []string{"../../testdata/nets/wrn-10-1.wrn", "../../testdata/nets/wrn-10-1-b13.wrn"}, precisions[:2]
-		t.Log("a short form: two networks in two precisions; WRNC_HARNESS=whole runs all")
+		files = []string{"../../testdata/nets/wrn-10-1-b13.wrn"}
+		t.Log("a short form: one network; WRNC_HARNESS=whole runs all")
 	}
 	type job struct {
 		program
@@ -79,7 +115,7 @@ func TestKernels(t *testing.T) {
 	var jobs []job
 	seen := map[string]bool{}
 	for _, file := range files {
-		for _, precision := range precisions {
+		for _, precision := range precisions(file) {
 			for _, g := range programs(t, file, precision, true, DefaultArch) {
 				for _, r := range regions(g.p, g.f) {
 					fresh := false
@@ -122,6 +158,28 @@ func TestKernels(t *testing.T) {
 	close(next)
 	wait.Wait()
 	t.Logf("%d kernel texts in %d regions, %v", len(seen), len(jobs), time.Since(started).Round(time.Second))
+}
+
+// TestTables runs all regions that share a text whose arguments come from a table in
+// one launch.
+func TestTables(t *testing.T) {
+	h := newHarness(t)
+	m, err := h.Start()
+	require.NoError(t, err)
+	defer m.Close()
+	for _, j := range programs(t, "../../testdata/nets/wrn-10-1.wrn", ir.BF16, true, DefaultArch) {
+		tables := map[string][]*region{}
+		for _, r := range regions(j.p, j.f) {
+			if len(r.kernels) == 1 && j.p.Kernels[r.kernels[0]].Tabled() {
+				entry := j.src[r.kernels[0]].Entry
+				tables[entry] = append(tables[entry], r)
+			}
+		}
+		for entry, rs := range tables {
+			g := &rig{h: h, m: m, p: j.p, f: j.f, src: j.src}
+			require.NoError(t, g.runAll(rs, 2, 1), "%s, %d segments of %s", j.name, len(rs), entry)
+		}
+	}
 }
 
 // TestOrders runs the regions of a small network with threads, blocks and

@@ -34,7 +34,9 @@ u32 emu_last_block(u32* counter, u32 blocks, u32 line);
 void emu_smem_layout(u32 total);
 void* emu_smem_take(u32 bytes);
 
-void emu_load_readonly(const void* global, u32 bytes);  // before a load: only the check
+// Only the checks: before a load, and of a pointer.
+void emu_load_readonly(const void* global, u32 bytes);
+void emu_global(const void* p);
 
 u32 emu_shuffle_xor(u32 v, u32 mask, u32 line);
 u32 emu_shuffle_down(u32 v, u32 n, u32 line);

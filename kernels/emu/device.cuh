@@ -132,9 +132,11 @@ WRNC_DEVICE Vec<T, N> load_readonly(const T* p) {
   return load<T, N>(p);
 }
 
-// global tells the GPU's compiler that a pointer points to global memory.
+// global tells the GPU's compiler that a pointer points to global memory; elsewhere
+// its accesses would go astray.
 template <class T>
 WRNC_DEVICE T* global(T* p) {
+  emu_global(p);
   return p;
 }
 

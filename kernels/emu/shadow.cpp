@@ -213,6 +213,10 @@ void check_readonly(uptr a, u32 bytes, const void* pc) {
       return report_access("readonly", a, bytes, false, describe_global, ", which this launch has written", pc);
 }
 
+void check_global(uptr a, const void* pc) {
+  if (!global_space.holds(a)) violate("not-global", pc, "global() of 0x%llx, which is not in global memory", a);
+}
+
 void misaligned(uptr a, u32 bytes, bool write, const void* pc) {
   if (!global_space.holds(a) && !shared_space.holds(a)) return;
   const std::string where = global_space.holds(a) ? describe_global(a) : describe_shared(a);
@@ -251,3 +255,5 @@ void access_bytes(uptr a, uptr bytes, bool write, const void* pc) {
 void emu_load_readonly(const void* global, u32 bytes) {
   emu::check_readonly(reinterpret_cast<emu::uptr>(global), bytes, __builtin_return_address(0));
 }
+
+void emu_global(const void* p) { emu::check_global(reinterpret_cast<emu::uptr>(p), __builtin_return_address(0)); }

@@ -81,6 +81,8 @@ void misaligned(uptr a, u32 bytes, bool write, const void* pc);
 // check_readonly reports a load that a GPU may serve from a cache which no write
 // reaches, if the launch has written the bytes.
 void check_readonly(uptr a, u32 bytes, const void* pc);
+// check_global reports a pointer that is said to point to global memory.
+void check_global(uptr a, const void* pc);
 
 // ---- Fast paths. They look at all cells of an access at once.
 

@@ -9,6 +9,7 @@ const (
 	SharedOOB    = "shared-oob"    // outside of every piece of the current Smem
 	SharedUninit = "shared-uninit" // a read of what this block has not written
 	ReadOnly     = "readonly"      // load_readonly of what the same launch wrote, or of other memory
+	NotGlobal    = "not-global"    // global() of a pointer to other memory
 	ArrayBounds  = "array-bounds"  // an index outside of a local array
 	Overflow     = "overflow"      // signed arithmetic that overflows, a shift or division without result
 

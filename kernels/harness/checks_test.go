@@ -137,6 +137,8 @@ var rules = []rule{
 		body: `const Vec<f32, 8> v = load<f32, 8>(args.x + 4 * t + $X); args.y[t] = v.v[7];`, good: `4`, bad: `2`},
 	{name: "read-only loads", check: ReadOnly,
 		body: `args.y[t] = 1; barrier(); args.z[t] = load_readonly<f32, 1>($X + t).v[0] + args.y[t];`, good: `args.x`, bad: `args.y`},
+	{name: "a pointer to global memory", check: NotGlobal, shared: 256,
+		body: staging + `args.y[t] = load<f32, 1>(global($X + t)).v[0];`, good: `args.x`, bad: `s`},
 	{name: "a local array", check: ArrayBounds,
 		body: `f32 v[4] = {1, 2, 3, 4}; for (i32 i = 0; i < 4; i++) v[i] += args.x[t]; args.y[t] = v[t % $X];`, good: `4`, bad: `5`},
 	{name: "an overflow", check: Overflow,
