@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime/checkpoint"
+	"wrnc/runtime/data"
 )
 
 // checkOut refuses a folder for a run that holds something: no run is
@@ -66,6 +68,7 @@ type runFacts struct {
 	Dropout   float64 `json:"dropout"`
 	Data      string  `json:"data"`
 	Images    int     `json:"images"` // that an epoch draws from
+	Labels    string  `json:"labels"` // hash of their classes, by which other data is noticed
 	Normalize string  `json:"normalize"`
 	Flip      bool    `json:"flip"`
 	CropPad   int     `json:"crop_pad"`
@@ -182,6 +185,17 @@ func planHash(plans []*plan.Plan) string {
 		io.WriteString(h, p.String()) // a hash takes every write
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// labelHash is a hash of a set's labels.
+func labelHash(set *data.Set) string {
+	h := sha256.New()
+	for _, label := range set.Labels {
+		var text [4]byte
+		binary.LittleEndian.PutUint32(text[:], uint32(label))
+		h.Write(text[:]) // a hash takes every write
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // removePartial removes what killed processes left half written in a run's folder.

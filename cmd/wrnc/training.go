@@ -55,7 +55,11 @@ func (s *session) train(j job) error {
 	if err := announce(j, m, memoryOf(plans)); err != nil {
 		return err
 	}
-	ctx, stop := interruptible()
+	ctx, stop := interruptible(func() {
+		if _, is := terminal(j.words); is {
+			fmt.Fprint(j.words, "\nstopping after this step; once more to stop at once\n")
+		}
+	})
 	defer stop()
 
 	normalize := normalization(j.net.Data, j.src.Train)
@@ -259,7 +263,7 @@ func (j job) facts(plans []*plan.Plan) runFacts {
 	r := j.net.Train
 	d := j.net.Data
 	return runFacts{
-		Model: j.net.Name, Dropout: j.net.Dropout, Data: d.Name, Images: j.src.Train.Len(),
+		Model: j.net.Name, Dropout: j.net.Dropout, Data: d.Name, Images: j.src.Train.Len(), Labels: labelHash(j.src.Train),
 		Normalize: d.Normalize.String(), Flip: d.Flip, CropPad: d.CropPad, CropMode: d.CropMode,
 		Recipe: r.Recipe, Epochs: r.Epochs, Batch: r.Batch, LR: r.LR, Drops: r.Drops, DropRatio: r.DropRatio, Momentum: r.Momentum, Nesterov: r.Nesterov, Decay: r.WeightDecay,
 		Seed: j.seed, Target: j.target.name, ISA: j.on.isa.Name, Precision: ir.F32.String(), Fused: j.fuse,
@@ -267,14 +271,18 @@ func (j job) facts(plans []*plan.Plan) runFacts {
 	}
 }
 
-// interruptible returns a context that the first interrupt ends; the second one
-// ends the program.
-func interruptible() (context.Context, context.CancelFunc) {
+// interruptible returns a context that the first interrupt ends, after which it
+// calls told; the second one ends the program.
+func interruptible(told func()) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, func() {
+	silent := context.AfterFunc(ctx, func() {
 		stop() // the next signal has its usual effect
+		told()
 	})
-	return ctx, stop
+	return ctx, func() {
+		silent()
+		stop()
+	}
 }
 
 // interrupted turns the error of an ended context into words.

@@ -153,7 +153,10 @@ func (r *run) checkpoint() error {
 		return &SaveError{r.saved, err}
 	}
 	r.saved, r.savedEpoch = p.Step, p.Epoch
-	return r.prune()
+	if err := r.prune(); err != nil {
+		return &SaveError{r.saved, err}
+	}
+	return nil
 }
 
 // prune removes checkpoints but the newest, that of the best epoch, and those of
@@ -209,7 +212,7 @@ func GoBack(dir string, to *Checkpoint) error {
 	return nil
 }
 
-// SaveError says that a file of a run could not be written.
+// SaveError says that a run's folder could not be written.
 type SaveError struct {
 	Step int64 // of the newest checkpoint that is safe; 0 where there is none
 	Err  error
