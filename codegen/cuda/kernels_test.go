@@ -61,7 +61,7 @@ func samples(p *plan.Plan, r *region) int {
 	for n > 1 && macs*float64(n) > 6e7 {
 		n--
 	}
-	for more := n; macs*float64(more) <= 3e7 && more <= p.Batch; more++ {
+	for more := n; macs*float64(more) <= 3e7 && more <= min(16, p.Batch); more++ {
 		if grouped(p, r, more) {
 			return more
 		}
