@@ -56,6 +56,7 @@ const imports = `
 	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
 	runtime/cuda/cubin: runtime/cuda/toolkit
 	runtime/cuda/cache:
+	runtime/cuda/jit:   runtime/cuda/cache runtime/cuda/nvrtc
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train compiler/ir

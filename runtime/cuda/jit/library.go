@@ -1,0 +1,83 @@
+package jit
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"wrnc/runtime/cuda/nvrtc"
+)
+
+// processes are the most that compile at once: each takes some 200 MB.
+const processes = 8
+
+// library is NVRTC: opened here for what it knows, at work in other processes.
+type library struct {
+	c        *nvrtc.Compiler
+	identity string
+	pool     *nvrtc.Pool
+}
+
+// Library returns the NVRTC of this machine. Its processes start when the first
+// text is to be compiled. The program's main must begin with nvrtc.Worker.
+func Library() (Compiler, error) {
+	c, err := nvrtc.Open("")
+	if err != nil {
+		return nil, err
+	}
+	pool, err := nvrtc.NewPool(min(runtime.NumCPU(), processes), nvrtc.Self)
+	if err != nil {
+		return nil, err
+	}
+	return &library{c: c, identity: identity(c.Path()), pool: pool}, nil
+}
+
+// identity tells a library from others of its version by its file: NVRTC does not
+// say which release of the version it is.
+func identity(path string) string {
+	if !strings.ContainsRune(path, filepath.Separator) {
+		path = mapped(path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d bytes of %v", info.Size(), info.ModTime().UnixNano())
+}
+
+// mapped is the file of a library that this process has loaded by its bare name.
+func mapped(name string) string {
+	f, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if at := strings.IndexByte(lines.Text(), '/'); at >= 0 && strings.HasPrefix(filepath.Base(lines.Text()[at:]), name) {
+			return lines.Text()[at:]
+		}
+	}
+	return ""
+}
+
+func (l *library) Identity() string { return l.identity }
+
+func (l *library) Version() (major, minor int) {
+	// It is of the form 13.0.
+	_, _ = fmt.Sscanf(l.c.Version(), "%d.%d", &major, &minor)
+	return major, minor
+}
+
+func (l *library) Archs() []int { return l.c.Archs() }
+
+func (l *library) Parallel() int { return l.pool.Size() }
+
+func (l *library) Compile(ctx context.Context, s nvrtc.Source) (*nvrtc.Result, error) {
+	return l.pool.Compile(ctx, s)
+}
+
+func (l *library) Close() { l.pool.Close() }
