@@ -36,8 +36,8 @@ type Options struct {
 	// Library is the path of libcuda; where empty, $WRNC_LIBCUDA or the system's.
 	Library string
 
-	// JIT returns what compiles texts. It is called by the first Load, so that a
-	// device without kernels needs no compiler; the Device closes what it returns.
+	// JIT returns what compiles texts. It is called by the first Load: a device
+	// without kernels needs no compiler.
 	JIT func() (*jit.JIT, error)
 }
 
@@ -208,7 +208,7 @@ func (d *Device) enter() error {
 	case d.lost != nil:
 		return d.lost
 	}
-	return d.l.do(cuCtxSetCurrent, d.context)
+	return d.do(cuCtxSetCurrent, d.context)
 }
 
 func (d *Device) leave() { runtime.UnlockOSThread() }
@@ -258,24 +258,26 @@ func (d *Device) idle() {
 }
 
 // Close is cuda.Driver's. What was not given back is given back now. Where the
-// device has failed, that is no error any more.
+// device is known to have failed, that is no error any more.
 func (d *Device) Close() error {
 	if d.closed {
 		return nil
 	}
+	known := d.lost != nil
 	defer d.leave()
 	err := d.enter()
-	if d.lost != nil {
+	if err != nil {
 		_ = d.l.do(cuCtxSetCurrent, d.context)
-		_ = d.release()
-		d.closed = true
-		return nil
 	}
+	late := d.release()
 	d.closed = true
-	if late := d.release(); err == nil {
-		err = late
+	switch {
+	case known:
+		return nil
+	case err != nil:
+		return err
 	}
-	return err
+	return late
 }
 
 // release gives back all there is, and returns the first thing that went wrong.
@@ -285,9 +287,6 @@ func (d *Device) release() error {
 		if err := d.l.do(f, args...); err != nil && first == nil {
 			first = err
 		}
-	}
-	if d.jit != nil {
-		d.jit.Close()
 	}
 	if d.stream != 0 {
 		try(cuStreamSynchronize, d.stream)

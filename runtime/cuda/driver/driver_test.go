@@ -94,6 +94,12 @@ func TestNoDevice(t *testing.T) {
 	require.EqualError(t, err, "Fake GPU 0 cannot be used: cuDevicePrimaryCtxRetain: CUDA_ERROR_OUT_OF_MEMORY (out of memory): "+
 		"not even a context fits in what other processes leave of its 17179869184 bytes; nvidia-smi lists them")
 	require.Empty(t, f.left())
+	f.reset(0)
+	f.fail("cuMemHostAlloc", 1, codeOutOfMemory)
+	_, err = Open(f.options(nil))
+	require.EqualError(t, err, "Fake GPU 0 cannot be used: cuMemHostAlloc: CUDA_ERROR_OUT_OF_MEMORY (out of memory): "+
+		"the system lets this process pin no 8388608 bytes of memory; see ulimit -l")
+	require.Empty(t, f.left())
 
 	f.reset(0)
 	t.Setenv("WRNC_LIBCUDA", "/elsewhere/libcuda.so")
@@ -149,7 +155,7 @@ func TestLoadErrors(t *testing.T) {
 		"kernel b: cuModuleLoadDataEx: CUDA_ERROR_INVALID_IMAGE: the driver cannot read the kernel; update NVIDIA's driver\nptxas: line 1; fatal: no entry in \"// nothing\"")
 	other := text("c", "")
 	other.Entry = "d"
-	require.EqualError(t, load(other), "kernel d: cuModuleGetFunction: CUDA_ERROR_NOT_FOUND")
+	require.EqualError(t, load(other), "kernel d: cuModuleGetFunction: CUDA_ERROR_NOT_FOUND: this is a fault of wrnc, please report it")
 	f.fail("cuModuleLoadDataEx", 2, codePTXVersion)
 	require.EqualError(t, load(text("a", ""), text("b", "")), "kernel b: cuModuleLoadDataEx: CUDA_ERROR_UNSUPPORTED_PTX_VERSION: "+
 		"the driver is older than NVRTC; update NVIDIA's driver, or let WRNC_NVRTC name an older NVRTC")
@@ -263,7 +269,8 @@ func TestLateError(t *testing.T) {
 	for _, fn := range functions {
 		require.NoError(t, d.Launch(fn, cuda.Grid{Blocks: 1, Threads: 64}, nil))
 	}
-	want := "one of 2 launches failed, the last of which was b: cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access was encountered)"
+	want := "one of 2 launches failed, the last of which was b: cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access was encountered): " +
+		"a kernel is at fault, please report it; a new process can use the GPU"
 	require.EqualError(t, d.Sync(), want)
 	// All else says the same, and Close gives back what it can.
 	require.EqualError(t, d.Free(p), want)

@@ -12,7 +12,7 @@ type Error struct {
 	Code int
 	Name string // such as CUDA_ERROR_OUT_OF_MEMORY
 	Text string // what libcuda says that the code means
-	Hint string // what to do, if anything is known
+	Hint string // what to do
 }
 
 func (e *Error) Error() string {
@@ -21,9 +21,7 @@ func (e *Error) Error() string {
 	if e.Text != "" {
 		fmt.Fprintf(&b, " (%s)", e.Text)
 	}
-	if e.Hint != "" {
-		fmt.Fprintf(&b, ": %s", e.Hint)
-	}
+	fmt.Fprintf(&b, ": %s", e.Hint)
 	return b.String()
 }
 
@@ -53,6 +51,7 @@ const (
 
 // hints say what to do about a code.
 var hints = map[int]string{
+	codeOutOfMemory:     "a smaller --batch needs less, and nvidia-smi lists the processes that hold the rest",
 	codeStub:            "this libcuda is the stub of a toolkit; WRNC_LIBCUDA can name the driver's own",
 	codeUnavailable:     "another process has the GPU for itself; nvidia-smi lists it",
 	codeNoDevice:        "look whether nvidia-smi lists one, and whether CUDA_VISIBLE_DEVICES hides it; --target cpu needs none",
@@ -78,12 +77,23 @@ func sticky(code int) bool {
 	return code >= codeFirstSticky && code <= codeLastSticky
 }
 
+// hint says what to do about a code. What is not in the table should not happen.
+func hint(code int) string {
+	if h := hints[code]; h != "" {
+		return h
+	}
+	if sticky(code) {
+		return "a kernel is at fault, please report it; a new process can use the GPU"
+	}
+	return "this is a fault of wrnc, please report it"
+}
+
 // check turns a code into an error.
 func (l *library) check(f function, code int) error {
 	if code == 0 {
 		return nil
 	}
-	return &Error{Call: names[f], Code: code, Name: l.words(cuGetErrorName, code), Text: l.words(cuGetErrorString, code), Hint: hints[code]}
+	return &Error{Call: names[f], Code: code, Name: l.words(cuGetErrorName, code), Text: l.words(cuGetErrorString, code), Hint: hint(code)}
 }
 
 // do calls a function and checks its code.

@@ -112,7 +112,7 @@ var entry = regexp.MustCompile(`WRNC_KERNEL\((\w+),`)
 func (c *stand) Identity() string    { return "a compiler of tests" }
 func (c *stand) Version() (int, int) { return 13, 0 }
 func (c *stand) Parallel() int       { return 2 }
-func (c *stand) Close()              {}
+func (c *stand) Rest()               {}
 
 func (c *stand) Archs() []int {
 	if c.archs != nil {

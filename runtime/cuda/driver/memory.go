@@ -117,6 +117,10 @@ type staging struct {
 func (s *staging) allocate(d *Device) error {
 	if err := d.l.do(cuMemHostAlloc, uintptr(unsafe.Pointer(&s.memory)), 2*half, hostAllocDefault); err != nil {
 		s.memory = nil
+		var e *Error
+		if errors.As(err, &e) && e.Code == codeOutOfMemory {
+			e.Hint = fmt.Sprintf("the system lets this process pin no %d bytes of memory; see ulimit -l", 2*half)
+		}
 		return err
 	}
 	for i := range s.halves {

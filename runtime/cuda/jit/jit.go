@@ -43,7 +43,7 @@ type Compiler interface {
 	Archs() []int // 90 for sm_90, ascending
 	Parallel() int
 	Compile(ctx context.Context, s nvrtc.Source) (*nvrtc.Result, error)
-	Close()
+	Rest() // ends the processes that compile; Compile starts new ones
 }
 
 // Options are the parts of a JIT. Each may be left out.
@@ -60,13 +60,10 @@ type JIT struct {
 	noted map[string]bool
 }
 
-// New returns a JIT that owns the compiler.
+// New returns a JIT that has the compiler for itself.
 func New(c Compiler, o Options) *JIT {
 	return &JIT{c: c, o: o, noted: map[string]bool{}}
 }
-
-// Close ends the compiler.
-func (j *JIT) Close() { j.c.Close() }
 
 func (j *JIT) note(text string) {
 	if j.o.Note != nil && !j.noted[text] {
@@ -176,6 +173,10 @@ func (j *JIT) keys(arch string, texts []Text, headers map[string]string) []cache
 // compile compiles those of the texts that are missing, several at once, and calls
 // done for each, one at a time.
 func (j *JIT) compile(ctx context.Context, arch string, texts []Text, headers map[string]string, missing []int, done func(i int, code []byte)) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	defer j.c.Rest() // a training run has no use for them
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (

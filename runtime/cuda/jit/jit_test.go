@@ -26,7 +26,7 @@ type fake struct {
 	version  [2]int
 	archs    []int
 	identity string
-	closed   bool
+	rests    int
 
 	mu       sync.Mutex
 	compiled []string
@@ -40,7 +40,7 @@ func (f *fake) Identity() string    { return f.identity }
 func (f *fake) Version() (int, int) { return f.version[0], f.version[1] }
 func (f *fake) Archs() []int        { return f.archs }
 func (f *fake) Parallel() int       { return 3 }
-func (f *fake) Close()              { f.closed = true }
+func (f *fake) Rest()               { f.rests++ }
 
 func (f *fake) Compile(ctx context.Context, s nvrtc.Source) (*nvrtc.Result, error) {
 	f.mu.Lock()
@@ -83,14 +83,14 @@ func TestCompileOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []Image{{Code: []byte("cubin of x for sm_90 with 2 headers")}, {Code: []byte("cubin of y for sm_90 with 2 headers")}}, images)
 	require.Len(t, f.compiled, 2)
-	j.Close()
-	require.True(t, f.closed)
+	require.Equal(t, 1, f.rests)
 
 	j, f = start(nil)
 	again, err := j.Compile(ctx, hopper, texts("x", "y"), headers)
 	require.NoError(t, err)
 	require.Equal(t, images, again)
 	require.Empty(t, f.compiled)
+	require.Zero(t, f.rests)
 
 	// Whatever the code depends on makes it another.
 	for name, c := range map[string]struct {
@@ -195,7 +195,7 @@ func TestLibrary(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEmpty(t, c.Identity())
 		j := New(c, Options{Cache: cache.Open(dir, cache.Limit, func(s string) { t.Error(s) })})
-		defer j.Close()
+		defer func() { require.Nil(t, c.(*library).pool, "compiling processes are left") }()
 		source := texts(`#include "k.cuh"
 extern "C" __global__ void k0(K x) { *x.p = 1; }`, `#include "k.cuh"
 extern "C" __global__ void k1(K x) { *x.p = 2; }`)

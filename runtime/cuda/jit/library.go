@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"wrnc/runtime/cuda/nvrtc"
 )
@@ -19,7 +20,9 @@ const processes = 8
 type library struct {
 	c        *nvrtc.Compiler
 	identity string
-	pool     *nvrtc.Pool
+
+	mu   sync.Mutex
+	pool *nvrtc.Pool // nil while nothing is compiled
 }
 
 // Library returns the NVRTC of this machine. Its processes start when the first
@@ -29,11 +32,7 @@ func Library() (Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := nvrtc.NewPool(min(runtime.NumCPU(), processes), nvrtc.Self)
-	if err != nil {
-		return nil, err
-	}
-	return &library{c: c, identity: identity(c.Path()), pool: pool}, nil
+	return &library{c: c, identity: identity(c.Path())}, nil
 }
 
 // identity tells a library from others of its version by its file: NVRTC does not
@@ -74,10 +73,35 @@ func (l *library) Version() (major, minor int) {
 
 func (l *library) Archs() []int { return l.c.Archs() }
 
-func (l *library) Parallel() int { return l.pool.Size() }
+func (l *library) Parallel() int { return min(runtime.NumCPU(), processes) }
 
 func (l *library) Compile(ctx context.Context, s nvrtc.Source) (*nvrtc.Result, error) {
-	return l.pool.Compile(ctx, s)
+	pool, err := l.working()
+	if err != nil {
+		return nil, err
+	}
+	return pool.Compile(ctx, s)
 }
 
-func (l *library) Close() { l.pool.Close() }
+// working returns the processes, which it starts.
+func (l *library) working() (*nvrtc.Pool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pool == nil {
+		pool, err := nvrtc.NewPool(l.Parallel(), nvrtc.Self)
+		if err != nil {
+			return nil, err
+		}
+		l.pool = pool
+	}
+	return l.pool, nil
+}
+
+func (l *library) Rest() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pool != nil {
+		l.pool.Close()
+		l.pool = nil
+	}
+}

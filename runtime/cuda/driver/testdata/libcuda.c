@@ -383,7 +383,7 @@ int cuMemAlloc_v2(u64* p, size_t n) {
   if (n > (u64)*setting("memory") - used()) return leave(OUT_OF_MEMORY);
   void* m = 0;
   if (posix_memalign(&m, 512, n)) return leave(OUT_OF_MEMORY);
-  memset(m, 0xa5, n);
+  memset(m, 0xa5, n < 1 << 20 ? n : 1 << 20);
   add(BUFFER, (u64)m)->bytes = n;
   *p = (u64)m;
   return leave(0);
