@@ -14,6 +14,7 @@ import (
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/kernels"
+	"wrnc/runtime"
 	"wrnc/runtime/cuda"
 	"wrnc/runtime/cuda/cache"
 	"wrnc/runtime/cuda/jit"
@@ -85,6 +86,38 @@ func TestWarmStart(t *testing.T) {
 	}
 	t.Logf("%d kernels of %d bytes in %v", cold.texts, codeBytes, best)
 	require.Less(t, best, 300*time.Millisecond)
+}
+
+// TestRun has the executor run whole functions: every launch is one that the fake
+// library takes.
+func TestRun(t *testing.T) {
+	f := newFake(t)
+	n := build(t)
+	d := f.open(t, nil)
+	p, err := cuda.Load(n.m, n.plans, n.sources, d, cuda.Options{Headers: kernels.Headers()})
+	require.NoError(t, err)
+	defer p.Close()
+	for i, pl := range n.plans {
+		in := runtime.Inputs{N: 2, F32: map[string][]float32{}, Labels: map[string][]int32{}, U64: map[string]uint64{}}
+		for b, buffer := range pl.Buffers {
+			if buffer.Space != plan.Input {
+				continue
+			}
+			switch elems := pl.Elems(b, 2); buffer.Type.DType {
+			case ir.F32:
+				in.F32[buffer.Name] = make([]float32, elems)
+			case ir.S32:
+				in.Labels[buffer.Name] = make([]int32, elems)
+			default:
+				in.U64[buffer.Name] = 1
+			}
+		}
+		before := f.launches()
+		results, err := p.Run(pl.Func, in)
+		require.NoError(t, err)
+		require.Len(t, results, len(pl.Returns))
+		require.GreaterOrEqual(t, int(f.launches()-before), len(pl.Launches), "function %d, %s", i, pl.Func)
+	}
 }
 
 func BenchmarkWarmStart(b *testing.B) {
