@@ -197,6 +197,29 @@ func TestUnusable(t *testing.T) {
 	Open(file, Limit, nil).Put(Key{}, nil)
 }
 
+// TestReadOnly reads from a file system that cannot be written to.
+func TestReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	if err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", dir).Run(); err != nil {
+		t.Skip("a file system of the test's own needs root: ", err)
+	}
+	defer func() { require.NoError(t, exec.Command("umount", dir).Run()) }()
+	kept := KeyOf("kept")
+	quiet(t, dir, Limit).Put(kept, []byte("code"))
+	require.NoError(t, exec.Command("mount", "-o", "remount,ro", dir).Run())
+	var n notes
+	c := Open(dir, Limit, n.add)
+	content, ok := c.Get(kept)
+	require.True(t, ok)
+	require.Equal(t, "code", string(content))
+	require.Empty(t, n.list)
+	for i := range 3 {
+		c.Put(KeyOf(fmt.Sprint(i)), []byte("code"))
+	}
+	require.Len(t, n.list, 1)
+	require.Contains(t, n.list[0], "read-only file system")
+}
+
 // TestFullDisk writes to a device that is always full.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()

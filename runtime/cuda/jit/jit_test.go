@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -210,9 +211,27 @@ extern "C" __global__ void k1(K x) { *x.p = 2; }`)
 		require.True(t, bytes.HasPrefix(i.Code, []byte("\x7fELF")))
 	}
 	require.Equal(t, images, compile())
+
+	t.Setenv("WRNC_CACHE", t.TempDir())
+	j, err := Start(Options{})
+	require.NoError(t, err)
+	require.NotNil(t, j.o.Cache)
+	t.Setenv("WRNC_CACHE", "")
+	t.Setenv("XDG_CACHE_HOME", "")
+	if path := j.c.(*library).c.Path(); filepath.IsAbs(path) {
+		t.Setenv("WRNC_NVRTC", path) // it may lie in the home folder
+	}
+	t.Setenv("HOME", "")
+	var notes []string
+	j, err = Start(Options{Note: func(s string) { notes = append(notes, s) }})
+	require.NoError(t, err)
+	require.Nil(t, j.o.Cache)
+	require.Len(t, notes, 1)
+	require.Contains(t, notes[0], "kernels are compiled anew at each start: there is no folder for caches")
+
 	require.Empty(t, identity("/nowhere/libnvrtc.so"))
 	require.Empty(t, mapped("no such library"))
 	t.Setenv("WRNC_NVRTC", "/nowhere")
-	_, err := Library()
+	_, err = Library()
 	require.ErrorContains(t, err, "WRNC_NVRTC")
 }

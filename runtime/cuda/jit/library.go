@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"wrnc/runtime/cuda/cache"
 	"wrnc/runtime/cuda/nvrtc"
 )
 
@@ -33,6 +34,24 @@ func Library() (Compiler, error) {
 		return nil, err
 	}
 	return &library{c: c, identity: identity(c.Path())}, nil
+}
+
+// Start returns a JIT of this machine's NVRTC and, where o names no other, the user's
+// cache.
+func Start(o Options) (*JIT, error) {
+	c, err := Library()
+	if err != nil {
+		return nil, err
+	}
+	if o.Cache == nil {
+		dir, err := cache.Dir()
+		if err == nil {
+			o.Cache = cache.Open(dir, cache.Limit, o.Note)
+		} else if o.Note != nil {
+			o.Note(fmt.Sprintf("kernels are compiled anew at each start: %v", err))
+		}
+	}
+	return New(c, o), nil
 }
 
 // identity tells a library from others of its version by its file: NVRTC does not
