@@ -79,7 +79,7 @@ func TestWarmStart(t *testing.T) {
 	n.start(t, f, dir, cold)
 	require.Greater(t, cold.texts, 20)
 	best := time.Hour
-	for range 3 {
+	for range 5 {
 		warm := &stand{bytes: codeBytes}
 		best = min(best, n.start(t, f, dir, warm))
 		require.Zero(t, warm.texts)
