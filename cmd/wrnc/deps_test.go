@@ -57,6 +57,10 @@ const imports = `
 	runtime/cuda/toolkit:
 	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
 	runtime/cuda/cubin: runtime/cuda/toolkit
+	runtime/cuda/cache:
+	runtime/cuda/jit:   runtime/cuda/cache runtime/cuda/nvrtc
+	runtime/cuda/driver: runtime/cuda runtime/cuda/jit github.com/ebitengine/purego
+	runtime/cuda/contract: runtime/cuda compiler/plan kernels github.com/stretchr/testify
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train compiler/ir

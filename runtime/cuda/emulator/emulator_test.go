@@ -23,6 +23,7 @@ import (
 	"wrnc/kernels/harness"
 	"wrnc/runtime"
 	"wrnc/runtime/cuda"
+	"wrnc/runtime/cuda/contract"
 	"wrnc/runtime/cuda/emulator"
 )
 
@@ -301,4 +302,8 @@ func TestDevice(t *testing.T) {
 	functions, err = d.Load(cuda.Texts{Kernels: []cuda.Text{text}})
 	require.ErrorContains(t, err, "kernel broken: ")
 	require.Empty(t, functions)
+}
+
+func TestContract(t *testing.T) {
+	contract.Test(t, func(t *testing.T) cuda.Driver { return open(t, emulator.Options{}) }, contract.Options{Executes: true})
 }

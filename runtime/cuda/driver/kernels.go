@@ -1,0 +1,182 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"unsafe"
+
+	"wrnc/runtime/cuda"
+	"wrnc/runtime/cuda/jit"
+)
+
+// kernel is a loaded text.
+type kernel struct {
+	entry           string
+	module          uintptr
+	handle          uintptr
+	threads, shared int
+}
+
+// maxParams is the size of the largest struct that a kernel takes.
+const maxParams = 4096
+
+// launch is what a call of cuLaunchKernel points to. It is part of a Device, so that
+// a launch allocates nothing; Go does not move it.
+type launch struct {
+	params [maxParams / 16][2]uint64 // where arguments lie as aligned as a kernel sees them
+	bytes  uintptr
+	extra  [5]uintptr
+	count  int    // since the device was last known to be idle
+	last   string // entry
+}
+
+// Load is cuda.Driver's.
+func (d *Device) Load(t cuda.Texts) ([]cuda.Function, error) {
+	images, err := d.compile(t)
+	if err != nil {
+		return nil, err
+	}
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	loaded := make([]*kernel, 0, len(images))
+	for i, image := range images {
+		k, err := d.loadKernel(t.Kernels[i], image)
+		if err != nil {
+			for _, k := range loaded {
+				_ = d.l.do(cuModuleUnload, k.module) // the error before this one is told
+			}
+			return nil, fmt.Errorf("kernel %s: %w", t.Kernels[i].Entry, err)
+		}
+		loaded = append(loaded, k)
+	}
+	var out []cuda.Function
+	for _, k := range loaded {
+		d.last++
+		d.kernels[d.last] = k
+		out = append(out, d.last)
+	}
+	return out, nil
+}
+
+// compile checks what does not need a compiler, and then asks for it.
+func (d *Device) compile(t cuda.Texts) ([]jit.Image, error) {
+	switch {
+	case d.closed:
+		return nil, fmt.Errorf("%s is closed", d.info.Name)
+	case d.lost != nil:
+		return nil, d.lost
+	}
+	texts := make([]jit.Text, len(t.Kernels))
+	for i, k := range t.Kernels {
+		if k.Shared > d.info.Shared {
+			return nil, fmt.Errorf("kernel %s needs %d bytes of shared memory a block, %s has %d", k.Entry, k.Shared, d.info.Name, d.info.Shared)
+		}
+		texts[i] = jit.Text{Name: k.Entry, Text: k.Text}
+	}
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	if d.jit == nil {
+		if d.o.JIT == nil {
+			return nil, errors.New("the device was opened without a compiler of kernels")
+		}
+		j, err := d.o.JIT()
+		if err != nil {
+			return nil, err
+		}
+		d.jit = j
+	}
+	return d.jit.Compile(context.Background(), jit.Target{Major: d.info.Major, Minor: d.info.Minor, Driver: d.info.Driver}, texts, t.Headers)
+}
+
+// loadKernel makes a module of an image and finds its function.
+func (d *Device) loadKernel(t cuda.Text, image jit.Image) (*kernel, error) {
+	k := &kernel{entry: t.Entry, threads: t.Threads, shared: t.Shared}
+	if err := d.loadModule(k, image); err != nil {
+		return nil, err
+	}
+	entry := append([]byte(t.Entry), 0)
+	err := d.do(cuModuleGetFunction, uintptr(unsafe.Pointer(&k.handle)), k.module, uintptr(unsafe.Pointer(&entry[0])))
+	if err == nil && t.Shared > defaultShared {
+		err = d.do(cuFuncSetAttribute, k.handle, functionDynamicShared, uintptr(t.Shared))
+	}
+	if err != nil {
+		_ = d.l.do(cuModuleUnload, k.module)
+		return nil, err
+	}
+	return k, nil
+}
+
+// loadModule loads an image. What the driver's own compiler says of PTX is part of
+// the error.
+func (d *Device) loadModule(k *kernel, image jit.Image) error {
+	var pins runtime.Pinner
+	defer pins.Unpin()
+	log := make([]byte, 8<<10)
+	pins.Pin(&log[0])
+	options := [2]int32{jitErrorLog, jitErrorLogBytes}
+	values := [2]uintptr{uintptr(unsafe.Pointer(&log[0])), uintptr(len(log))}
+	err := d.do(cuModuleLoadDataEx, uintptr(unsafe.Pointer(&k.module)), uintptr(unsafe.Pointer(&image.Code[0])), uintptr(len(options)),
+		uintptr(unsafe.Pointer(&options[0])), uintptr(unsafe.Pointer(&values[0])))
+	if err == nil {
+		return nil
+	}
+	if words, _, _ := strings.Cut(string(log), "\x00"); strings.TrimSpace(words) != "" {
+		return fmt.Errorf("%w\n%s", err, strings.TrimSpace(words))
+	}
+	return err
+}
+
+// Unload is cuda.Driver's.
+func (d *Device) Unload(f cuda.Function) error {
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return err
+	}
+	k, ok := d.kernels[f]
+	if !ok {
+		return fmt.Errorf("there is no function %d", f)
+	}
+	if err := d.do(cuModuleUnload, k.module); err != nil {
+		return err
+	}
+	delete(d.kernels, f)
+	return nil
+}
+
+// Launch is cuda.Driver's.
+func (d *Device) Launch(f cuda.Function, g cuda.Grid, args []byte) error {
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return err
+	}
+	k, ok := d.kernels[f]
+	if !ok {
+		return fmt.Errorf("there is no function %d", f)
+	}
+	l := &d.launch
+	const maxBlocks = 1<<31 - 1
+	switch {
+	case g.Blocks < 1 || g.Blocks > maxBlocks:
+		return fmt.Errorf("kernel %s: a grid of %d blocks", k.entry, g.Blocks)
+	case g.Threads != k.threads || g.Shared != k.shared:
+		return fmt.Errorf("kernel %s: blocks of %d threads and %d bytes, it was loaded for %d and %d", k.entry, g.Threads, g.Shared, k.threads, k.shared)
+	case len(args) > maxParams:
+		return fmt.Errorf("kernel %s: %d bytes of arguments, at most %d are possible", k.entry, len(args), maxParams)
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&l.params)), maxParams), args)
+	l.bytes = uintptr(len(args))
+	l.extra = [5]uintptr{launchParams, uintptr(unsafe.Pointer(&l.params)), launchParamsSize, uintptr(unsafe.Pointer(&l.bytes)), launchEnd}
+	if err := d.do(cuLaunchKernel, k.handle, uintptr(g.Blocks), 1, 1, uintptr(g.Threads), 1, 1, uintptr(g.Shared), d.stream, 0,
+		uintptr(unsafe.Pointer(&l.extra))); err != nil {
+		return fmt.Errorf("kernel %s, %d blocks of %d threads: %w", k.entry, g.Blocks, g.Threads, err)
+	}
+	l.count++
+	l.last = k.entry
+	return nil
+}

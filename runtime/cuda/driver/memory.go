@@ -1,0 +1,236 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"wrnc/runtime/cuda"
+)
+
+// MemInfo is how much memory is free, and how much the device has.
+func (d *Device) MemInfo() (free, total int, err error) {
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return 0, 0, err
+	}
+	return d.memInfo()
+}
+
+func (d *Device) memInfo() (free, total int, err error) {
+	var f, t uintptr
+	err = d.do(cuMemGetInfo, uintptr(unsafe.Pointer(&f)), uintptr(unsafe.Pointer(&t)))
+	return int(f), int(t), err
+}
+
+// Alloc is cuda.Driver's.
+func (d *Device) Alloc(bytes int) (cuda.Ptr, error) {
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return 0, err
+	}
+	if bytes < 1 {
+		return 0, fmt.Errorf("an allocation of %d bytes", bytes)
+	}
+	var at uint64
+	if err := d.do(cuMemAlloc, uintptr(unsafe.Pointer(&at)), uintptr(bytes)); err != nil {
+		var e *Error
+		if errors.As(err, &e) && e.Code == codeOutOfMemory {
+			e.Hint = d.explainMemory(bytes)
+		}
+		return 0, err
+	}
+	d.buffers[cuda.Ptr(at)] = bytes
+	return cuda.Ptr(at), nil
+}
+
+// explainMemory says why an allocation does not fit, and what helps.
+func (d *Device) explainMemory(bytes int) string {
+	free, total, err := d.memInfo()
+	if err != nil {
+		return fmt.Sprintf("asked for %d bytes", bytes)
+	}
+	own := 0
+	for _, n := range d.buffers {
+		own += n
+	}
+	advice := "a smaller --batch needs less"
+	if others := total - free - own; others > total/8 {
+		advice += fmt.Sprintf(", and other processes hold up to %d bytes, which nvidia-smi lists", others)
+	}
+	return fmt.Sprintf("asked for %d bytes, %d of %d are free; %s", bytes, free, total, advice)
+}
+
+// Free is cuda.Driver's.
+func (d *Device) Free(p cuda.Ptr) error {
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return err
+	}
+	if _, ok := d.buffers[p]; !ok {
+		return fmt.Errorf("freeing %#x, where no allocation begins", uint64(p))
+	}
+	if err := d.do(cuMemFree, uintptr(p)); err != nil {
+		return err
+	}
+	delete(d.buffers, p)
+	return nil
+}
+
+// inside requires that n bytes from p lie in one allocation.
+func (d *Device) inside(what string, p cuda.Ptr, n int) error {
+	for begin, size := range d.buffers {
+		if n >= 0 && p >= begin && uint64(p-begin) <= uint64(size) && n <= size-int(p-begin) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s %d bytes at %#x, which do not lie in one allocation", what, n, uint64(p))
+}
+
+// Fill is cuda.Driver's.
+func (d *Device) Fill(p cuda.Ptr, value byte, bytes int) error {
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return err
+	}
+	if err := d.inside("filling", p, bytes); err != nil || bytes == 0 {
+		return err
+	}
+	return d.do(cuMemsetD8Async, uintptr(p), uintptr(value), uintptr(bytes), d.stream)
+}
+
+// half is the size of each half of the staging memory.
+const half = 4 << 20
+
+// staging is host memory that the device can read and write by itself while the
+// host goes on. Only the host's copies into it make it wait.
+type staging struct {
+	memory unsafe.Pointer
+	halves [2]struct {
+		bytes []byte
+		event uintptr // after the last copy from it
+		used  int     // bytes that copies under way may read
+	}
+	now int // the half that is being filled
+}
+
+func (s *staging) allocate(d *Device) error {
+	if err := d.l.do(cuMemHostAlloc, uintptr(unsafe.Pointer(&s.memory)), 2*half, hostAllocDefault); err != nil {
+		s.memory = nil
+		var e *Error
+		if errors.As(err, &e) && e.Code == codeOutOfMemory {
+			e.Hint = fmt.Sprintf("the system lets this process pin no %d bytes of memory; see ulimit -l", 2*half)
+		}
+		return err
+	}
+	for i := range s.halves {
+		h := &s.halves[i]
+		h.bytes = unsafe.Slice((*byte)(unsafe.Add(s.memory, i*half)), half)
+		if err := d.l.do(cuEventCreate, uintptr(unsafe.Pointer(&h.event)), eventDisableTiming); err != nil {
+			h.event = 0
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *staging) release(try func(function, ...uintptr)) {
+	for i := range s.halves {
+		if s.halves[i].event != 0 {
+			try(cuEventDestroy, s.halves[i].event)
+		}
+	}
+	if s.memory != nil {
+		try(cuMemFreeHost, uintptr(s.memory))
+	}
+}
+
+// idle notes that no copy is under way.
+func (s *staging) idle() {
+	s.halves[0].used, s.halves[1].used = 0, 0
+}
+
+// room returns up to n bytes to fill, from which one copy is started. Small copies
+// share a half; one that is full is waited for when the other is full, too.
+func (s *staging) room(d *Device, n int) ([]byte, error) {
+	h := &s.halves[s.now]
+	if h.used == half {
+		if err := d.do(cuEventRecord, h.event, d.stream); err != nil {
+			return nil, err
+		}
+		s.now = 1 - s.now
+		h = &s.halves[s.now]
+		if h.used > 0 {
+			if err := d.do(cuEventSynchronize, h.event); err != nil {
+				return nil, err
+			}
+			h.used = 0
+		}
+	}
+	n = min(n, half-h.used)
+	room := h.bytes[h.used:][:n]
+	const line = 64 // so that no two copies share one
+	h.used = min((h.used+n+line-1)/line*line, half)
+	return room, nil
+}
+
+// Write is cuda.Driver's.
+func (d *Device) Write(dst cuda.Ptr, src []byte) error {
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return err
+	}
+	if err := d.inside("writing", dst, len(src)); err != nil {
+		return err
+	}
+	for len(src) > 0 {
+		room, err := d.staging.room(d, len(src))
+		if err != nil {
+			return err
+		}
+		n := copy(room, src)
+		if err := d.do(cuMemcpyHtoDAsync, uintptr(dst), uintptr(unsafe.Pointer(&room[0])), uintptr(n), d.stream); err != nil {
+			return err
+		}
+		dst, src = dst+cuda.Ptr(n), src[n:]
+	}
+	return nil
+}
+
+// Read is cuda.Driver's. While one half is copied out, the device fills the other.
+// A half may still be read by a copy to the device: the stream keeps them in order.
+func (d *Device) Read(dst []byte, src cuda.Ptr) error {
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return err
+	}
+	if err := d.inside("reading", src, len(dst)); err != nil || len(dst) == 0 {
+		return err
+	}
+	start := func(offset int) error {
+		if offset >= len(dst) {
+			return nil
+		}
+		h := &d.staging.halves[offset/half%2]
+		n := min(half, len(dst)-offset)
+		if err := d.do(cuMemcpyDtoHAsync, uintptr(unsafe.Pointer(&h.bytes[0])), uintptr(src)+uintptr(offset), uintptr(n), d.stream); err != nil {
+			return err
+		}
+		return d.do(cuEventRecord, h.event, d.stream)
+	}
+	if err := start(0); err != nil {
+		return err
+	}
+	for offset := 0; offset < len(dst); offset += half {
+		if err := start(offset + half); err != nil {
+			return err
+		}
+		h := &d.staging.halves[offset/half%2]
+		if err := d.do(cuEventSynchronize, h.event); err != nil {
+			return err
+		}
+		copy(dst[offset:], h.bytes)
+	}
+	d.idle() // the last copy came after all that was asked for before
+	return nil
+}

@@ -1,0 +1,570 @@
+// A libcuda without a GPU. It executes no kernel. Copies and fills happen, in the
+// order of the stream and as late as is legal: when something waits for them. It
+// keeps books of all that is taken, and of every rule that its caller breaks.
+//
+// A test talks to it by the fake_ functions.
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef unsigned int u32;
+typedef uint64_t u64;
+
+enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, DEINITIALIZED = 4, INVALID_DEVICE = 101, NO_DEVICE = 100, INVALID_IMAGE = 200, INVALID_CONTEXT = 201,
+       INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread u64 current;
+
+// ---- settings
+
+static struct {
+  char name[32];
+  int64_t value;
+} settings[] = {{"version", 13000}, {"count", 1}, {"major", 9}, {"minor", 0}, {"memory", 1ll << 34}, {"taken", 0}, {"shared", 232448}, {"late", 0}};
+
+static int64_t* setting(const char* name) {
+  for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+    if (!strcmp(settings[i].name, name)) return &settings[i].value;
+  abort();
+}
+
+// ---- books
+
+enum kind { CONTEXT, STREAM, EVENT, BUFFER, PINNED, MODULE, FUNCTION };
+static const char* const kinds[] = {"context", "stream", "event", "buffer", "pinned memory", "module", "function"};
+
+typedef struct {
+  enum kind kind;
+  u64 handle, bytes, of;  // of: a function's module, a context's retains
+  int recorded, timing;
+  u64 at;                 // an event's moment
+  int64_t shared, params; // a function's
+  char* image;
+} thing;
+
+static thing* things;
+static int count, room;
+static u64 next_handle = 0x1000, clock_now, launches;
+static int initialised, sticky;
+static char broken[4096], trace[1 << 16];
+static int tracing;
+
+static void rule(const char* format, ...) {
+  va_list list;
+  va_start(list, format);
+  size_t n = strlen(broken);
+  vsnprintf(broken + n, sizeof broken - n, format, list);
+  va_end(list);
+  n = strlen(broken);
+  if (n + 1 < sizeof broken) strcpy(broken + n, "\n");
+}
+
+static void note(const char* format, ...) {
+  if (!tracing) return;
+  va_list list;
+  va_start(list, format);
+  size_t n = strlen(trace);
+  vsnprintf(trace + n, sizeof trace - n, format, list);
+  va_end(list);
+}
+
+static thing* add(enum kind kind, u64 handle) {
+  if (count == room) things = realloc(things, (room = 2 * room + 16) * sizeof *things);
+  thing* t = &things[count++];
+  memset(t, 0, sizeof *t);
+  t->kind = kind;
+  t->handle = handle ? handle : (next_handle += 16);
+  return t;
+}
+
+static thing* get(enum kind kind, u64 handle) {
+  for (int i = 0; i < count; i++)
+    if (things[i].kind == kind && things[i].handle == handle) return &things[i];
+  rule("there is no %s %#llx", kinds[kind], (unsigned long long)handle);
+  return 0;
+}
+
+static void drop(thing* t) { *t = things[--count]; }
+
+static int inside(enum kind kind, u64 p, u64 n) {
+  for (int i = 0; i < count; i++)
+    if (things[i].kind == kind && p >= things[i].handle && n <= things[i].bytes && p - things[i].handle <= things[i].bytes - n) return 1;
+  return 0;
+}
+
+// ---- failures on demand
+
+static struct {
+  char function[64], fired[64];  // what is to fail, and what did
+  int nth, code;
+} failure;
+
+static int enter(const char* function, int context) {
+  pthread_mutex_lock(&lock);
+  note("%s ", function);
+  if ((!*failure.function || !strcmp(function, failure.function)) && failure.nth > 0 && --failure.nth == 0) {
+    snprintf(failure.fired, sizeof failure.fired, "%s", function);
+    if (failure.code >= 700 && failure.code <= 719 && failure.code != 701) sticky = failure.code;
+    return failure.code;
+  }
+  if (!initialised && strcmp(function, "cuInit")) return NOT_INITIALIZED;
+  if (sticky && context) return sticky;
+  if (context && !current) {
+    rule("%s without a context", function);
+    return INVALID_CONTEXT;
+  }
+  return 0;
+}
+
+static int leave(int code) {
+  pthread_mutex_unlock(&lock);
+  return code;
+}
+
+#define ENTER(context)                     \
+  int code_ = enter(__func__, context);    \
+  if (code_) return leave(code_)
+
+// ---- the stream
+
+typedef struct {
+  int what;  // 'w' to the device, 'r' to the host, 'f' fill, 'l' launch, 'e' event
+  u64 a, b, n, stream;
+} op;
+
+static op* queue;
+static int queued, queue_room;
+
+static void push(int what, u64 a, u64 b, u64 n, u64 stream) {
+  if (!get(STREAM, stream)) return;
+  if (queued == queue_room) queue = realloc(queue, (queue_room = 2 * queue_room + 64) * sizeof *queue);
+  queue[queued++] = (op){what, a, b, n, stream};
+}
+
+// flush does the first n of what is queued.
+static int flush(int n) {
+  for (int i = 0; i < n; i++) {
+    op* o = &queue[i];
+    clock_now++;
+    switch (o->what) {
+      case 'w':
+        if (!inside(BUFFER, o->a, o->n) || !inside(PINNED, o->b, o->n)) rule("a copy to the device whose memory is gone");
+        else memcpy((void*)o->a, (void*)o->b, o->n);
+        break;
+      case 'r':
+        if (!inside(BUFFER, o->b, o->n) || !inside(PINNED, o->a, o->n)) rule("a copy to the host whose memory is gone");
+        else memcpy((void*)o->a, (void*)o->b, o->n);
+        break;
+      case 'f':
+        if (!inside(BUFFER, o->a, o->n)) rule("a fill of memory that is gone");
+        else memset((void*)o->a, (int)o->b, o->n);
+        break;
+      case 'l':
+        get(FUNCTION, o->a);
+        if (*setting("late")) sticky = (int)*setting("late");
+        break;
+      case 'e': {
+        thing* e = get(EVENT, o->a);
+        if (e) e->at = clock_now;
+      }
+    }
+  }
+  memmove(queue, queue + n, (queued - n) * sizeof *queue);
+  queued -= n;
+  return sticky;
+}
+
+static void pending(enum kind kind, u64 handle, u64 n) {
+  for (int i = 0; i < queued; i++) {
+    op* o = &queue[i];
+    if ((kind == EVENT && o->what == 'e' && o->a == handle) || (kind == STREAM && o->stream == handle) ||
+        (kind == PINNED && ((o->what == 'w' && o->b >= handle && o->b < handle + n) || (o->what == 'r' && o->a >= handle && o->a < handle + n))) ||
+        (kind == MODULE && o->what == 'l' && get(FUNCTION, o->a)->of == handle)) {
+      rule("%s given back while the stream uses it", kinds[kind]);
+      return;
+    }
+  }
+}
+
+// discard forgets all that there is.
+static void discard(void) {
+  for (int i = 0; i < count; i++) {
+    if (things[i].kind == BUFFER || things[i].kind == PINNED) free((void*)things[i].handle);
+    if (things[i].kind == MODULE) free(things[i].image);
+  }
+  count = queued = 0;
+}
+
+// ---- libcuda
+
+int cuInit(u32 flags) {
+  ENTER(0);
+  if (flags) rule("cuInit(%u)", flags);
+  if (*setting("count") == 0) return leave(NO_DEVICE);
+  initialised = 1;
+  return leave(0);
+}
+
+int cuDriverGetVersion(int* v) {
+  ENTER(0);
+  *v = (int)*setting("version");
+  return leave(0);
+}
+
+int cuGetErrorName(int code, const char** text) {
+  *text = code == 1 ? "CUDA_ERROR_INVALID_VALUE" : code == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : code == 100 ? "CUDA_ERROR_NO_DEVICE" : code == 222 ? "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" : code == 200 ? "CUDA_ERROR_INVALID_IMAGE" : code == 500 ? "CUDA_ERROR_NOT_FOUND" : code == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : 0;
+  return *text ? 0 : INVALID_VALUE;
+}
+
+int cuGetErrorString(int code, const char** text) {
+  *text = code == 2 ? "out of memory" : code == 700 ? "an illegal memory access was encountered" : code == 100 ? "no CUDA-capable device is detected" : 0;
+  return *text ? 0 : INVALID_VALUE;
+}
+
+int cuDeviceGetCount(int* n) {
+  ENTER(0);
+  *n = (int)*setting("count");
+  if (*n < 0) *n = 0;
+  return leave(0);
+}
+
+int cuDeviceGet(int* d, int i) {
+  ENTER(0);
+  if (i < 0 || i >= *setting("count")) return leave(INVALID_DEVICE);
+  *d = i;
+  return leave(0);
+}
+
+int cuDeviceGetName(char* name, int n, int d) {
+  ENTER(0);
+  snprintf(name, n, "Fake GPU %d", d);
+  return leave(0);
+}
+
+int cuDeviceGetAttribute(int* v, int a, int d) {
+  ENTER(0);
+  (void)d;
+  switch (a) {
+    case 75: *v = (int)*setting("major"); break;
+    case 76: *v = (int)*setting("minor"); break;
+    case 16: *v = 132; break;
+    case 97: *v = (int)*setting("shared"); break;
+    default: rule("attribute %d", a); return leave(INVALID_VALUE);
+  }
+  return leave(0);
+}
+
+int cuDeviceTotalMem_v2(size_t* n, int d) {
+  ENTER(0);
+  (void)d;
+  *n = *setting("memory");
+  return leave(0);
+}
+
+int cuDevicePrimaryCtxRetain(u64* c, int d) {
+  ENTER(0);
+  *c = add(CONTEXT, 0xc0 + d)->handle;
+  return leave(0);
+}
+
+int cuDevicePrimaryCtxRelease_v2(int d) {
+  ENTER(0);
+  thing* t = get(CONTEXT, 0xc0 + d);
+  if (!t) return leave(INVALID_CONTEXT);
+  drop(t);
+  for (int i = 0; i < count; i++)
+    if (things[i].kind == CONTEXT && things[i].handle == (u64)0xc0 + d) return leave(0);  // another still has it
+  // What could not be given back goes with the context.
+  const int forgiven = sticky || strstr(failure.fired, "Free") || strstr(failure.fired, "Destroy") || strstr(failure.fired, "Unload") || strstr(failure.fired, "SetCurrent");
+  for (int i = 0; i < count; i++)
+    if (things[i].kind != CONTEXT && !forgiven) rule("%s outlives the context", kinds[things[i].kind]);
+  discard();
+  return leave(0);
+}
+
+int cuCtxSetCurrent(u64 c) {
+  ENTER(0);
+  if (c && !get(CONTEXT, c)) return leave(INVALID_CONTEXT);
+  current = c;
+  return leave(0);
+}
+
+int cuStreamCreate(u64* s, u32 flags) {
+  ENTER(1);
+  if (flags != 1) rule("a stream with flags %u", flags);
+  *s = add(STREAM, 0)->handle;
+  return leave(0);
+}
+
+int cuStreamDestroy_v2(u64 s) {
+  ENTER(1);
+  thing* t = get(STREAM, s);
+  if (!t) return leave(INVALID_HANDLE);
+  pending(STREAM, s, 0);
+  drop(get(STREAM, s));
+  return leave(0);
+}
+
+int cuStreamSynchronize(u64 s) {
+  ENTER(1);
+  if (!get(STREAM, s)) return leave(INVALID_HANDLE);
+  return leave(flush(queued));
+}
+
+int cuEventCreate(u64* e, u32 flags) {
+  ENTER(1);
+  thing* t = add(EVENT, 0);
+  t->timing = !(flags & 2);
+  *e = t->handle;
+  return leave(0);
+}
+
+int cuEventDestroy_v2(u64 e) {
+  ENTER(1);
+  thing* t = get(EVENT, e);
+  if (!t) return leave(INVALID_HANDLE);
+  flush(queued);  // an event may go before its moment; here it does not
+  drop(get(EVENT, e));
+  return leave(0);
+}
+
+int cuEventRecord(u64 e, u64 s) {
+  ENTER(1);
+  thing* t = get(EVENT, e);
+  if (!t) return leave(INVALID_HANDLE);
+  t->recorded = 1;
+  push('e', e, 0, 0, s);
+  return leave(0);
+}
+
+int cuEventSynchronize(u64 e) {
+  ENTER(1);
+  thing* t = get(EVENT, e);
+  if (!t) return leave(INVALID_HANDLE);
+  if (!t->recorded) rule("waiting for an event that was never recorded");
+  int n = 0;
+  for (int i = 0; i < queued; i++)
+    if (queue[i].what == 'e' && queue[i].a == e) n = i + 1;
+  return leave(flush(n));
+}
+
+int cuEventElapsedTime(float* ms, u64 a, u64 b) {
+  ENTER(1);
+  thing *x = get(EVENT, a), *y = get(EVENT, b);
+  if (!x || !y || !x->timing || !y->timing || !x->recorded || !y->recorded) return leave(INVALID_HANDLE);
+  for (int i = 0; i < queued; i++)
+    if (queue[i].what == 'e' && (queue[i].a == a || queue[i].a == b)) return leave(NOT_READY);
+  *ms = 0.5f * (float)((int64_t)y->at - (int64_t)x->at);
+  return leave(0);
+}
+
+static u64 used(void) {
+  u64 n = *setting("taken");
+  for (int i = 0; i < count; i++)
+    if (things[i].kind == BUFFER) n += things[i].bytes;
+  return n;
+}
+
+int cuMemGetInfo_v2(size_t* f, size_t* t) {
+  ENTER(1);
+  *t = *setting("memory");
+  *f = *t - used();
+  return leave(0);
+}
+
+int cuMemAlloc_v2(u64* p, size_t n) {
+  ENTER(1);
+  if (!n) return leave(INVALID_VALUE);
+  if (n > (u64)*setting("memory") - used()) return leave(OUT_OF_MEMORY);
+  void* m = 0;
+  if (posix_memalign(&m, 512, n)) return leave(OUT_OF_MEMORY);
+  memset(m, 0xa5, n < 1 << 20 ? n : 1 << 20);
+  add(BUFFER, (u64)m)->bytes = n;
+  *p = (u64)m;
+  return leave(0);
+}
+
+int cuMemFree_v2(u64 p) {
+  ENTER(1);
+  thing* t = get(BUFFER, p);
+  if (!t) return leave(INVALID_VALUE);
+  flush(queued);
+  drop(get(BUFFER, p));
+  free((void*)p);
+  return leave(sticky);
+}
+
+int cuMemHostAlloc(u64* p, size_t n, u32 flags) {
+  ENTER(1);
+  if (flags) rule("pinned memory with flags %u", flags);
+  void* m = 0;
+  if (posix_memalign(&m, 4096, n)) return leave(OUT_OF_MEMORY);
+  add(PINNED, (u64)m)->bytes = n;
+  *p = (u64)m;
+  return leave(0);
+}
+
+int cuMemFreeHost(u64 p) {
+  ENTER(1);
+  thing* t = get(PINNED, p);
+  if (!t) return leave(INVALID_VALUE);
+  pending(PINNED, p, t->bytes);
+  drop(get(PINNED, p));
+  free((void*)p);
+  return leave(0);
+}
+
+int cuMemcpyHtoDAsync_v2(u64 d, u64 h, size_t n, u64 s) {
+  ENTER(1);
+  if (!inside(BUFFER, d, n)) { rule("a copy to memory that is no buffer's"); return leave(INVALID_VALUE); }
+  if (!inside(PINNED, h, n)) rule("a copy from memory that is not pinned");
+  push('w', d, h, n, s);
+  return leave(0);
+}
+
+int cuMemcpyDtoHAsync_v2(u64 h, u64 d, size_t n, u64 s) {
+  ENTER(1);
+  if (!inside(BUFFER, d, n)) { rule("a copy from memory that is no buffer's"); return leave(INVALID_VALUE); }
+  if (!inside(PINNED, h, n)) rule("a copy to memory that is not pinned");
+  push('r', h, d, n, s);
+  return leave(0);
+}
+
+int cuMemsetD8Async(u64 p, u32 v, size_t n, u64 s) {
+  ENTER(1);
+  if (!inside(BUFFER, p, n) || v > 255) { rule("a fill of memory that is no buffer's"); return leave(INVALID_VALUE); }
+  push('f', p, v, n, s);
+  return leave(0);
+}
+
+// An image is a cubin, of which only the size is read, or text with .entry NAME( and
+// perhaps params=N, the bytes of its arguments.
+int cuModuleLoadDataEx(u64* m, const char* image, u32 n, const int* options, void** values) {
+  ENTER(1);
+  if ((u64)image % 8) rule("an image that is not aligned");
+  size_t size = 0;
+  if (!memcmp(image, "\x7f" "ELF", 4)) size = *(u64*)(image + 40) + (u64)*(uint16_t*)(image + 58) * *(uint16_t*)(image + 60);
+  else if (memmem(image, strlen(image), ".entry ", 7)) size = strlen(image);
+  char* log = 0;
+  size_t room_ = 0;
+  for (u32 i = 0; i < n; i++) {
+    if (options[i] == 5) log = values[i];
+    else if (options[i] == 6) room_ = (size_t)values[i];
+    else rule("option %d of a module", options[i]);
+  }
+  if (!size) {
+    if (log) snprintf(log, room_, "ptxas: line 1; fatal: no entry in \"%.20s\"", image);
+    return leave(INVALID_IMAGE);
+  }
+  thing* t = add(MODULE, 0);
+  t->image = malloc(size);
+  memcpy(t->image, image, size);
+  t->bytes = size;
+  *m = t->handle;
+  return leave(0);
+}
+
+int cuModuleUnload(u64 m) {
+  ENTER(1);
+  thing* t = get(MODULE, m);
+  if (!t) return leave(INVALID_HANDLE);
+  pending(MODULE, m, 0);
+  free(t->image);
+  drop(t);
+  for (int i = 0; i < count;)
+    if (things[i].kind == FUNCTION && things[i].of == m) drop(&things[i]);
+    else i++;
+  return leave(0);
+}
+
+int cuModuleGetFunction(u64* f, u64 m, const char* name) {
+  ENTER(1);
+  thing* t = get(MODULE, m);
+  if (!t) return leave(INVALID_HANDLE);
+  if (!memmem(t->image, t->bytes, name, strlen(name))) return leave(NOT_FOUND);
+  const char* params = memmem(t->image, t->bytes, "params=", 7);
+  thing* g = add(FUNCTION, 0);
+  g->of = m;
+  g->params = params ? atoll(params + 7) : -1;
+  g->shared = 48 << 10;
+  *f = g->handle;
+  return leave(0);
+}
+
+int cuFuncSetAttribute(u64 f, int a, int v) {
+  ENTER(1);
+  thing* t = get(FUNCTION, f);
+  if (!t) return leave(INVALID_HANDLE);
+  if (a != 8) rule("attribute %d of a function", a);
+  if (v > *setting("shared")) return leave(INVALID_VALUE);
+  t->shared = v;
+  return leave(0);
+}
+
+static u64 last_hash;
+
+int cuLaunchKernel(u64 f, u32 gx, u32 gy, u32 gz, u32 bx, u32 by, u32 bz, u32 shared, u64 s, void** params, u64* extra) {
+  ENTER(1);
+  thing* t = get(FUNCTION, f);
+  if (!t) return leave(INVALID_HANDLE);
+  if (!gx || gy != 1 || gz != 1 || !bx || bx > 1024 || by != 1 || bz != 1) { rule("a launch of %u,%u,%u blocks of %u,%u,%u", gx, gy, gz, bx, by, bz); return leave(INVALID_VALUE); }
+  if (shared > t->shared) return leave(INVALID_VALUE);
+  if (params || !extra || extra[0] != 1 || extra[2] != 2 || extra[4] != 0) { rule("a launch whose arguments are not bytes"); return leave(INVALID_VALUE); }
+  u64 bytes = *(u64*)extra[3];
+  if (extra[1] % 8) rule("arguments that are not aligned");
+  if (t->params >= 0 && bytes != (u64)t->params) { rule("%llu bytes of arguments, expected %lld", (unsigned long long)bytes, (long long)t->params); return leave(INVALID_VALUE); }
+  last_hash = 14695981039346656037u;
+  for (u64 i = 0; i < bytes; i++) last_hash = (last_hash ^ ((unsigned char*)extra[1])[i]) * 1099511628211u;
+  push('l', f, 0, 0, s);
+  launches++;
+  return leave(0);
+}
+
+// ---- for the test
+
+void fake_set(const char* name, int64_t value) { *setting(name) = value; }
+
+// fake_fail makes the nth call of a function, or of any where it is empty, return a code.
+void fake_fail(const char* function, int nth, int code) {
+  snprintf(failure.function, sizeof failure.function, "%s", function);
+  failure.nth = nth;
+  failure.code = code;
+}
+
+// fake_fired is the function that failed, or empty.
+const char* fake_fired(void) { return failure.fired; }
+
+// fake_left is what is not given back, a line each, and then the rules that were broken.
+const char* fake_left(void) {
+  static char text[1 << 14];
+  *text = 0;
+  for (int i = 0; i < count; i++) {
+    size_t n = strlen(text);
+    snprintf(text + n, sizeof text - n, "a %s is left\n", kinds[things[i].kind]);
+  }
+  strncat(text, broken, sizeof text - strlen(text) - 1);
+  return text;
+}
+
+// fake_trace is what was called since fake_reset.
+const char* fake_trace(void) { return trace; }
+u64 fake_launches(void) { return launches; }
+u64 fake_arguments(void) { return last_hash; }
+
+// fake_reset makes this the library as it was loaded, on this thread.
+void fake_reset(int with_trace) {
+  static const int64_t fresh[] = {13000, 1, 9, 0, 1ll << 34, 0, 232448, 0};
+  for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) settings[i].value = fresh[i];
+  discard();
+  sticky = initialised = 0;
+  clock_now = launches = 0;
+  *broken = *trace = 0;
+  memset(&failure, 0, sizeof failure);
+  tracing = with_trace;
+  current = 0;
+}
