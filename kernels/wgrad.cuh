@@ -138,8 +138,9 @@ WRNC_DEVICE void store_split(f32 (&sums)[L::kTaps][Tile::MI][Tile::NI][4], f32* 
 }
 
 // wgrad is the whole kernel. blocks = splits * tilesM * tilesN; span is the number of
-// units of a split. counters: a tile's, then for each group of splits a tile's.
-template <class Shape, class Unit, class Tile, class GradientPrologue, class PicturePrologue, class Epilogue, class Args>
+// units of a split. counters: a tile's, then for each group of splits a tile's. Where
+// there is one split (Split is false) workspace and counters are not used.
+template <class Shape, class Unit, class Tile, class GradientPrologue, class PicturePrologue, class Epilogue, bool Split, class Args>
 WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span) {
   using L = WgradLayout<Shape, Unit, Tile>;
   using Store = typename L::Store;
@@ -151,7 +152,7 @@ WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span
       Filler<PicturePrologue, Picture, Store, Tile::N, L::kPictureRow, L::kPositions, Shape::C, Tile::kThreads>;
   static_assert(!Epilogue::kReduces, "a weight's gradient has no channels to reduce");
   constexpr i32 tiles = L::kTilesM * L::kTilesN;
-  const i32 tile = i32(block_index()) % tiles, split = i32(block_index()) / tiles, splits = i32(block_count()) / tiles;
+  const i32 tile = i32(block_index()) % tiles, split = i32(block_index()) / tiles;
   const i32 first_k = tile / L::kTilesN * i32(Tile::M), first_c = tile % L::kTilesN * i32(Tile::N);
   const u32 warp = warp_index(), group = warp / (Tile::kWarpsM * Tile::kWarpsN);
   const u32 warp_row = warp / Tile::kWarpsN % Tile::kWarpsM * Tile::kWarpRows;
@@ -196,8 +197,9 @@ WRNC_DEVICE void wgrad(const Args& args, f32* workspace, u32* counters, i32 span
     }
   }
 
-  bool last = splits == 1;
-  if (!last) {
+  bool last = !Split;
+  if constexpr (Split) {
+    const i32 splits = i32(block_count()) / tiles;
     const i32 part = split / kSplitGroup, first = part * kSplitGroup, slots = imin(kSplitGroup, splits - first);
     const i32 groups = ceil_div(splits, kSplitGroup);
     f32* const mine = workspace + i64(tile) * (L::kBlocks * Tile::kThreads * 4);

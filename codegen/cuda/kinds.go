@@ -139,7 +139,7 @@ func wgradBody(w *writer) error {
 	}
 	w.shared("WgradLayout<Shape, Unit, Tile>")
 	w.line("WRNC_KERNEL(%s, %d, %d)(const Args args) {", entryHere, b.Threads, minBlocks(b))
-	w.line("  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, %s, %s, args.span);", partial, counter)
+	w.line("  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue, %v>(args, %s, %s, args.span);", k.Conv.Splits > 1, partial, counter)
 	w.line("}")
 	return nil
 }

@@ -22,7 +22,7 @@ func (r *region) gpuConv() error {
 	k := r.kernel("", plan.Conv)
 	k.Conv = shape
 	arg(k, weight, plan.Read)
-	tile := convTile(shape, mathOf(x.Type), x.Type.Dims[0], r.arch)
+	tile := convTile(shape, mathOf(x.Type), x.Type.Dims[0], r.fillRegisters(x), r.arch)
 	if tile.block.Threads == 0 {
 		return fmt.Errorf("%s: no tile of a %dx%d filter fits the %d bytes of shared memory of %s", r.root.Op, shape.R, shape.R, r.arch.GPU.Shared, r.arch.ISA)
 	}
@@ -40,6 +40,39 @@ func (r *region) gpuConv() error {
 	err = r.epilogue(k)
 	k.Block.Shared = convLayout(shape, k.Block, tile.unit, reduceVec(r.p, k, shape.Out())).bytes()
 	return err
+}
+
+// fillRegisters is the number of registers that a thread keeps to compute the
+// operand v of a root: a vector of channels of each row of a channel vector, and of
+// each activation, that its prologue reads.
+func (r *region) fillRegisters(v *ir.Value) int {
+	seen := map[*ir.Value]bool{}
+	rows := 0
+	var visit func(v *ir.Value)
+	visit = func(v *ir.Value) {
+		if seen[v] {
+			return
+		}
+		seen[v] = true
+		if !r.inside(v) {
+			rows++
+			return
+		}
+		for i, a := range v.Node.Args {
+			switch role := v.Node.Op.Info().Args[i]; {
+			case role == ir.Act:
+				visit(a)
+			case role == ir.Vec && !seen[a]:
+				seen[a] = true
+				rows += a.Type.Elems() / a.Type.Channels()
+			}
+		}
+	}
+	visit(v)
+	if v.Type.DType == ir.BF16 {
+		return 8 * rows
+	}
+	return 4 * rows
 }
 
 // weight is the buffer of a root's weight. One that the region computes, by Maps,

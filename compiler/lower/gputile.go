@@ -82,7 +82,7 @@ const (
 	maxSums        = 80   // accumulators of a thread of a convolution
 	maxGradSums    = 96   // of a gradient by the weight
 	maxGradThreads = 512  // more find no registers
-	convRegisters  = 80   // about what a thread needs beside them
+	convRegisters  = 68   // about what a thread needs beside them and its prologue
 	gradRegisters  = 110  // the same of a gradient by the weight, which fills two operands
 	maxResident    = 1536 // threads of a multiprocessor, on the GPUs that take fewest
 	hidingWarps    = 12   // warps of a multiprocessor that hide the latency of its loads
@@ -104,6 +104,9 @@ type tile struct {
 // registers a thread.
 func (t *tile) predict(arch plan.Arch, blocks int, clocks, used float64, regs int) {
 	b := &t.block
+	if regs*b.Threads > registers {
+		return
+	}
 	b.Resident = max(1, min(maxBlocks, registers/(regs*b.Threads), maxResident/b.Threads))
 	resident := min(b.Resident, arch.GPU.SharedSM/(b.Shared+perBlock))
 	if resident == 0 {
@@ -131,9 +134,11 @@ func better(best, t tile) tile {
 
 // convTile chooses the tile of a convolution or of its gradient by the picture.
 //
+// fill is the number of registers that its prologue keeps; see [region.fillRegisters].
+//
 // The epilogue is not known yet: the shared memory of its reductions, which is
 // little, is taken for that of vectors of four channels; see [convLayout].
-func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
+func convTile(c plan.ConvShape, math string, samples, fill int, arch plan.Arch) tile {
 	rows, px := c.P, c.Q
 	if c.Dgrad { // of one phase
 		rows, px = ceil(c.H, c.Stride), ceil(c.W, c.Stride)
@@ -145,8 +150,8 @@ func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 		unit := boxOf(samples, rows, px, m)
 		units := unit.units(samples, rows, px)
 		for _, n := range []int{16, 32, 64, 80, 128, 160} {
-			if n > 16 && n >= 2*c.Out() || n%5 == 0 && c.Out()%n != 0 {
-				continue // 80 and 160 are for multiples of them, as the paper's widths by 10 are
+			if n > 16 && n >= 2*c.Out() || n%5 == 0 && (c.Out()%n != 0 || math == "ffma") {
+				continue // 80 and 160 are for multiples of them, as the paper's widths by 10 are, on tensor cores
 			}
 			for _, k := range []int{16, 32, 64} {
 				if k > 16 && k >= 2*c.In() {
@@ -172,7 +177,7 @@ func convTile(c plan.ConvShape, math string, samples int, arch plan.Arch) tile {
 					room := float64(units*m*ceil(c.Out(), n)*n) * float64(chunks*k)
 					operands := float64(b.Threads/warpSize*(m/b.WarpsM+n/b.WarpsN)*k*maths[math].bytes) / sharedRate * steps
 					clocks := max(multiply, load, operands) + stepClocks*float64(chunks*c.R)/float64(c.OutStep()) + float64(m*n*4)/fillRate + blockClocks
-					t.predict(arch, units*phases*ceil(c.Out(), n), clocks, work/room, sums+convRegisters)
+					t.predict(arch, units*phases*ceil(c.Out(), n), clocks, work/room, sums+convRegisters+fill)
 					best = better(best, t)
 				}
 			}

@@ -33,7 +33,7 @@ func (c wgradCase) text() string {
 		"$SHAPE", fmt.Sprintf("%d, %d, %d, %d, %d, %d, %d, %d, %d, false", s.h, s.w, s.c, s.p, s.q, s.k, s.r, s.pad, s.stride),
 		"$BOX", fmt.Sprintf("%d, %d, %d", b.samples, b.rows, b.pixels),
 		"$TILE", fmt.Sprintf("%s, %d, %d, %d, %d, %d", t.math, t.m, t.n, t.warpsM, t.warpsN, t.warpsT),
-		"$SHARED", fmt.Sprint(t.wgradShared(s, b)), "$T", string(t.dtype().stored()), "$K", fmt.Sprint(s.k), "$C", fmt.Sprint(s.c),
+		"$SPLIT", fmt.Sprint(c.splits > 1), "$SHARED", fmt.Sprint(t.wgradShared(s, b)), "$T", string(t.dtype().stored()), "$K", fmt.Sprint(s.k), "$C", fmt.Sprint(s.c),
 	)
 	return r.Replace(`#include "wgrad.cuh"
 
@@ -94,7 +94,7 @@ struct Epilogue {
 
 static_assert(WgradLayout<Shape, Unit, Tile>::kShared == $SHARED, "");
 WRNC_KERNEL(kernel, Tile::kThreads, 1)(const Args args) {
-  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, args.workspace, args.counter, args.span);
+  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue, $SPLIT>(args, args.workspace, args.counter, args.span);
 }
 `)
 }

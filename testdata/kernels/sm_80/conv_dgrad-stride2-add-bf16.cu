@@ -36,7 +36,7 @@ struct Args {
 
 using Shape = ConvShape<32, 32, 128, 16, 16, 256, 3, 1, 2, true>;  // H W C, P Q K, R pad stride, dgrad
 using Unit = Box<1, 8, 16>;  // samples, rows, pixels
-using Tile = ConvTile<Bf16, 128, 64, 32, 4, 2, 2>;  // math, M, N, K, warps along M, along N, stages
+using Tile = ConvTile<Bf16, 128, 128, 32, 4, 2, 2>;  // math, M, N, K, warps along M, along N, stages
 
 struct Prologue {
   static constexpr u32 kVec = 8;
@@ -111,8 +111,8 @@ struct Epilogue {
   WRNC_DEVICE u32* counter(const Args& a) { return a.a11; }
 };
 
-static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 52752, "the plan's block");
+static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 77328, "the plan's block");
 
-WRNC_KERNEL(conv_dgrad_bf16_32x32x128_16x256_r3s2_5bf0a87b, 256, 2)(const Args args) {
+WRNC_KERNEL(conv_dgrad_bf16_32x32x128_16x256_r3s2_c8be0236, 256, 1)(const Args args) {
   conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);
 }

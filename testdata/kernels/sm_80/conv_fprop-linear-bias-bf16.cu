@@ -51,6 +51,6 @@ struct Epilogue {
 
 static_assert(Tile::kThreads == 128 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 23296, "the plan's block");
 
-WRNC_KERNEL(conv_fprop_bf16_1x1x512_1x10_r1s1_73c27e10, 128, 5)(const Args args) {
+WRNC_KERNEL(conv_fprop_bf16_1x1x512_1x10_r1s1_339f41e2, 128, 6)(const Args args) {
   conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);
 }

@@ -79,6 +79,6 @@ struct Epilogue {
 
 static_assert(Tile::kThreads == 384 && WgradLayout<Shape, Unit, Tile>::kShared == 68128, "the plan's block");
 
-WRNC_KERNEL(conv_wgrad_bf16_32x32x128_32x128_r3s1_c4dec73f, 384, 1)(const Args args) {
-  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, args.a0, args.a1, args.span);
+WRNC_KERNEL(conv_wgrad_bf16_32x32x128_32x128_r3s1_a434877f, 384, 1)(const Args args) {
+  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue, true>(args, args.a0, args.a1, args.span);
 }

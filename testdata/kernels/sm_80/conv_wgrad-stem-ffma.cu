@@ -67,6 +67,6 @@ struct Epilogue {
 
 static_assert(Tile::kThreads == 96 && WgradLayout<Shape, Unit, Tile>::kShared == 38560, "the plan's block");
 
-WRNC_KERNEL(conv_wgrad_ffma_32x32x3_32x16_r3s1_a6a04ab6, 96, 5)(const Args args) {
-  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue>(args, args.a0, args.a1, args.span);
+WRNC_KERNEL(conv_wgrad_ffma_32x32x3_32x16_r3s1_cf9decbb, 96, 5)(const Args args) {
+  wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue, true>(args, args.a0, args.a1, args.span);
 }
