@@ -82,8 +82,9 @@ const (
 	maxSums        = 80   // accumulators of a thread of a convolution
 	maxGradSums    = 96   // of a gradient by the weight
 	maxGradThreads = 512  // more find no registers
-	convRegisters  = 68   // about what a thread needs beside them and its prologue
-	gradRegisters  = 110  // the same of a gradient by the weight, which fills two operands
+	mmaRegisters   = 68   // about what a thread of a convolution needs beside them and its prologue
+	ffmaRegisters  = 84   // the same where it holds the operands of fused multiply-adds
+	gradRegisters  = 122  // the same of a gradient by the weight, which fills two operands
 	maxResident    = 1536 // threads of a multiprocessor, on the GPUs that take fewest
 	hidingWarps    = 12   // warps of a multiprocessor that hide the latency of its loads
 	sharedRate     = 128  // bytes a clock that a multiprocessor reads from its shared memory
@@ -144,7 +145,10 @@ func convTile(c plan.ConvShape, math string, samples, fill int, arch plan.Arch) 
 		rows, px = ceil(c.H, c.Stride), ceil(c.W, c.Stride)
 	}
 	phases := c.OutStep() * c.OutStep()
-	rate := float64(arch.GPU.Rate(math))
+	rate, beside := float64(arch.GPU.Rate(math)), mmaRegisters
+	if math == "ffma" {
+		beside = ffmaRegisters
+	}
 	var best tile
 	for _, m := range []int{128, 64} {
 		unit := boxOf(samples, rows, px, m)
@@ -177,7 +181,7 @@ func convTile(c plan.ConvShape, math string, samples, fill int, arch plan.Arch) 
 					room := float64(units*m*ceil(c.Out(), n)*n) * float64(chunks*k)
 					operands := float64(b.Threads/warpSize*(m/b.WarpsM+n/b.WarpsN)*k*maths[math].bytes) / sharedRate * steps
 					clocks := max(multiply, load, operands) + stepClocks*float64(chunks*c.R)/float64(c.OutStep()) + float64(m*n*4)/fillRate + blockClocks
-					t.predict(arch, units*phases*ceil(c.Out(), n), clocks, work/room, sums+convRegisters+fill)
+					t.predict(arch, units*phases*ceil(c.Out(), n), clocks, work/room, sums+fill+beside)
 					best = better(best, t)
 				}
 			}

@@ -75,6 +75,6 @@ struct Epilogue {
 
 static_assert(Tile::kThreads == 256 && ConvLayout<Shape, Unit, Tile, Epilogue>::kShared == 22800, "the plan's block");
 
-WRNC_KERNEL(conv_fprop_ffma_32x32x3_32x16_r3s1_368be527, 256, 3)(const Args args) {
+WRNC_KERNEL(conv_fprop_ffma_32x32x3_32x16_r3s1_18cd1d7e, 256, 2)(const Args args) {
   conv<Shape, Unit, Tile, Prologue, Epilogue>(args, args.a0);
 }

@@ -24,7 +24,7 @@ struct Args {
 
 using Shape = ConvShape<224, 224, 3, 112, 112, 64, 7, 3, 2, false>;  // H W C, P Q K, R pad stride, dgrad
 using Unit = Box<1, 8, 16>;  // samples, rows, pixels
-using Tile = WgradTile<Tf32, 32, 8, 2, 1, 7>;  // math, M, N, warps along M, along N, groups of taps
+using Tile = WgradTile<Tf32, 32, 8, 1, 1, 7>;  // math, M, N, warps along M, along N, groups of taps
 
 struct Gradient {
   static constexpr u32 kVec = 4;
@@ -77,8 +77,8 @@ struct Epilogue {
   }
 };
 
-static_assert(Tile::kThreads == 448 && WgradLayout<Shape, Unit, Tile>::kShared == 99440, "the plan's block");
+static_assert(Tile::kThreads == 224 && WgradLayout<Shape, Unit, Tile>::kShared == 99440, "the plan's block");
 
-WRNC_KERNEL(conv_wgrad_tf32_224x224x3_112x64_r7s2_9fd109bd, 448, 1)(const Args args) {
+WRNC_KERNEL(conv_wgrad_tf32_224x224x3_112x64_r7s2_19b48c94, 224, 1)(const Args args) {
   wgrad<Shape, Unit, Tile, Gradient, Picture, Epilogue, true>(args, args.a0, args.a1, args.span);
 }
