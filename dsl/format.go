@@ -215,6 +215,25 @@ func joined(items []item) (string, bool) {
 // items prints statements at a depth, in the block of a key.
 func (w *printer) items(items []item, depth int, of string) {
 	indent := strings.Repeat(indentation, depth)
+	// What shares a line with item i: inside of a block, all up to the next break.
+	sharing := func(i int) (end int) {
+		end = i + 1
+		for depth > 0 && end < len(items) && !items[end].newLine {
+			end++
+		}
+		return end
+	}
+	// Lines are broken before anything is aligned: what was taken apart stands in
+	// its column like what the author had put on lines of its own.
+	for i := 0; i < len(items); {
+		end := sharing(i)
+		if text, ok := joined(items[i:end]); !ok || !fits(indent+text) {
+			for j := i; j < end; j++ {
+				items[j].newLine = true
+			}
+		}
+		i = end
+	}
 	if !slices.Contains(sequences, home(of)) {
 		align(items, depth)
 	}
@@ -222,19 +241,14 @@ func (w *printer) items(items []item, depth int, of string) {
 		if items[i].blank && len(w.lines) > 0 {
 			w.add("", "")
 		}
-		// What shares a line with item i: inside of a block, all up to the next break.
-		end := i + 1
-		for depth > 0 && end < len(items) && !items[end].newLine {
-			end++
-		}
-		if text, ok := joined(items[i:end]); ok && (end == i+1 && items[i].block == nil || fits(indent+text)) {
-			w.add(indent+text, items[end-1].comment)
-			i = end
-			continue
-		}
-		for ; i < end; i++ {
+		end := sharing(i)
+		if end == i+1 {
 			w.item(&items[i], indent, depth)
+		} else {
+			text, _ := joined(items[i:end]) // fits, or it would have been broken
+			w.add(indent+text, items[end-1].comment)
 		}
+		i = end
 	}
 }
 
