@@ -2,7 +2,9 @@
 // order of the stream and as late as is legal: when something waits for them. It
 // keeps books of all that is taken, and of every rule that its caller breaks.
 //
-// A test talks to it by the fake_ functions.
+// A test talks to it by the fake_ functions, or from outside of its process by
+// $FAKE_CUDA, words such as count=0 (a setting) or cuMemAlloc_v2=3:2 (the third
+// call of a function fails with code 2).
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdarg.h>
@@ -129,6 +131,21 @@ static int leave(int code) {
 #define ENTER(context)                     \
   int code_ = enter(__func__, context);    \
   if (code_) return leave(code_)
+
+__attribute__((constructor)) static void begin(void) {
+  const char* text = getenv("FAKE_CUDA");
+  if (!text) return;
+  char* copy = strdup(text);
+  for (char *rest = copy, *word; (word = strsep(&rest, " "));) {
+    char* value = strchr(word, '=');
+    if (!value) continue;
+    *value++ = 0;
+    if (strncmp(word, "cu", 2)) *setting(word) = atoll(value);  // aborts where there is none
+    else if (sscanf(value, "%d:%d", &failure.nth, &failure.code) == 2) snprintf(failure.function, sizeof failure.function, "%s", word);
+    else abort();
+  }
+  free(copy);
+}
 
 // ---- the stream
 
