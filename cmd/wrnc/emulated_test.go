@@ -92,6 +92,8 @@ func TestEmulatedGPU(t *testing.T) {
 	// Poison in what nobody should read, and a launch at a time.
 	poisoned, _ := train(room, "poisoned", "--poison")
 	requireSameRun(t, made, poisoned)
+	single, _ := train(room, "single", "--no-graph")
+	requireSameRun(t, made, single)
 
 	// In the middle of the second epoch, with the batches of the other maker.
 	code, words, stderr := onEmulator(t, noRoom, "run", "--resume", kept, "--from-step", "5")

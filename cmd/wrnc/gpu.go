@@ -41,7 +41,7 @@ func openDriver(device int, o jit.Options) (gpu, error) {
 type gpuMachine struct {
 	gpu
 	planned plan.Arch
-	poison  bool
+	options cuda.Options
 }
 
 func openGPU(o machineChoice) (machine, error) {
@@ -67,7 +67,7 @@ func openGPU(o machineChoice) (machine, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return &gpuMachine{d, arch, o.poison}, nil
+	return &gpuMachine{d, arch, cuda.Options{Headers: kernels.Headers(), Poison: o.poison, NoGraphs: o.noGraph}}, nil
 }
 
 func (o machineChoice) note(text string) { fmt.Fprintf(o.words, "note: %s\n", text) }
@@ -125,7 +125,7 @@ func (g *gpuMachine) load(m *ir.Module, plans []*plan.Plan, kept []keptSet) (run
 		}
 		sources = append(sources, s)
 	}
-	options := cuda.Options{Headers: kernels.Headers(), Poison: g.poison}
+	options := g.options
 	for _, k := range kept {
 		options.Feeds = append(options.Feeds, cuda.Feed{From: k.loader.Name, To: k.feeds, Parameter: "images"})
 	}

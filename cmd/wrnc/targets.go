@@ -35,6 +35,7 @@ type machineChoice struct {
 	device    *int // of --device
 	precision ir.DType
 	poison    bool
+	noGraph   bool      // of --no-graph
 	words     io.Writer // what people read
 	gpu       func(device int, o jit.Options) (gpu, error)
 }

@@ -32,6 +32,8 @@ type function struct {
 	calls []call // the full batch's first
 	clock int    // of the uses of calls
 
+	watch *stopwatch // nil: nothing is timed
+
 	results [][]float32
 	halves  []uint16 // a bf16 result on its way
 }
@@ -132,7 +134,7 @@ func (f *function) call(n int) (*call, error) {
 // driver has no graphs. Nothing that a replay needs is done by the host: the counters
 // that a launch counts in are zero again after it.
 func (p *Program) capture(c *call) (err error) {
-	if p.opts.Poison || len(c.launches) == 0 {
+	if p.opts.Poison || p.opts.NoGraphs {
 		return nil
 	}
 	if c.graph, err = p.d.Capture(slices.Concat(c.before, c.launches)); err != nil && !errors.Is(err, errors.ErrUnsupported) {

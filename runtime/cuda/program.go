@@ -32,6 +32,9 @@ type Options struct {
 	// the counters after a call. For tests; slow.
 	Poison bool
 
+	// NoGraphs has launches start one by one.
+	NoGraphs bool
+
 	// Feeds are the functions that make parameters of others.
 	Feeds []Feed
 }
@@ -158,6 +161,7 @@ func (p *Program) Close() {
 	p.closed = true
 	_ = p.d.Sync() // the device may be at work on what goes; that it failed, if it did, was reported
 	for _, f := range p.order {
+		p.freeEvents(f)
 		for i := range f.calls {
 			_ = p.discard(&f.calls[i])
 		}

@@ -108,6 +108,14 @@ func (f *function) run(n int, inputs []content) ([][]float32, error) {
 	if err := f.p.sync("waiting for the launches"); err != nil {
 		return nil, err
 	}
+	if err := f.readTimes(); err != nil {
+		return nil, err
+	}
+	if f.feeder != nil {
+		if err := f.feeder.readTimes(); err != nil {
+			return nil, err
+		}
+	}
 	if f.p.opts.Poison {
 		if err := f.checkCounters(); err != nil {
 			return nil, err
@@ -118,7 +126,7 @@ func (f *function) run(n int, inputs []content) ([][]float32, error) {
 
 // start starts the launches of a call: as one, or one by one.
 func (f *function) start(c *call) error {
-	if c.graph != 0 {
+	if c.graph != 0 && f.watch == nil {
 		if err := f.p.d.Replay(c.graph); err != nil {
 			return fmt.Errorf("starting %d launches as one: %w", len(c.before)+len(c.launches), err)
 		}
@@ -134,9 +142,15 @@ func (f *function) start(c *call) error {
 
 // each starts launches one by one, each of which is one of the function's steps.
 func (f *function) each(launches []Launch) error {
+	if err := f.mark(0); err != nil {
+		return err
+	}
 	for i, l := range launches {
 		if err := f.p.d.Launch(l.Function, l.Grid, l.Args); err != nil {
 			return fmt.Errorf("%s: %w", f.describe(f.steps[i]), err)
+		}
+		if err := f.mark(i + 1); err != nil {
+			return err
 		}
 		if f.p.opts.Poison {
 			if err := f.poisonDead(i); err != nil {
