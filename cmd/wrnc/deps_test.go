@@ -51,6 +51,7 @@ const imports = `
 	runtime/data/datatest:
 	runtime/checkpoint:
 	runtime/metrics:
+	runtime/metrics/chart: runtime/metrics
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
 	runtime/cuda:       runtime compiler/ir compiler/plan
 	runtime/cuda/emulator: runtime/cuda kernels/harness
