@@ -45,7 +45,7 @@ type Style int
 const (
 	Solid  Style = iota
 	Dashed       // for what matters less
-	Steps        // each value holds from the X of the point before to its own
+	Steps        // each value holds from the X of the point before to its own, the first for 1
 )
 
 // Shared is the Subject of a curve that belongs to all subjects.
@@ -88,7 +88,10 @@ func (c Curve) strokes() [][]Point {
 	var all [][]Point
 	var stroke []Point
 	before := 0.0
-	for _, p := range c.Points {
+	for i, p := range c.Points {
+		if i == 0 {
+			before = p.X - 1
+		}
 		if !p.finite() {
 			if len(stroke) > 0 {
 				all = append(all, stroke)

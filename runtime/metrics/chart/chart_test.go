@@ -137,6 +137,7 @@ func TestHostileNames(t *testing.T) {
 	for _, text := range found[1:] {
 		require.LessOrEqual(t, textWidth(text), float64(labelWidth))
 	}
+	words(t, Swatch(7))
 	f.Panels[0].Title = names[3]
 	require.NotContains(t, f.Text(TextOptions{Width: 80, Color: true}), "\x1b[2J")
 }
@@ -186,12 +187,12 @@ func TestLetters(t *testing.T) {
 	o := TextOptions{Width: 100, ASCII: true}
 	text := f.Text(o)
 	for i := range 5 {
-		require.Equal(t, string(rune('A'+i)), f.Sign(i, o))
+		require.Equal(t, string(rune('A'+i))+" ", f.Sign(i, o))
 	}
 	require.Contains(t, text, "A..E test  a..e train")
 	require.Contains(t, text, "A")
 	require.Contains(t, text, "e")
-	require.Equal(t, "*", Training("", training(1, 5, seeds)).Sign(0, o))
+	require.Equal(t, "* ", Training("", training(1, 5, seeds)).Sign(0, o))
 	require.Equal(t, "\x1b[38;5;166m━━\x1b[0m", f.Sign(1, TextOptions{Color: true}))
 }
 

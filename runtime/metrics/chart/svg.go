@@ -16,7 +16,7 @@ const (
 	labelHeight  = 17  // the least distance of the lines of two labels
 	labelGap     = 14  // from the end of the curves to the labels
 	sampleWidth  = 22  // of the piece of line that stands for a curve
-	labelWidth   = 280 // the most of a label's words
+	labelWidth   = 300 // the most of a label's words
 	footHeight   = 44  // numbers and title of the horizontal axis
 	margin       = 14
 )
@@ -83,7 +83,7 @@ func newPicture(f Figure) *picture {
 	numbers, labels := 0.0, 0.0
 	for i, panel := range f.Panels {
 		heights[i] = max(float64(rowHeight*panel.Rows), float64(labelHeight*len(panel.labelled())))
-		axes[i] = panel.vertical(int(heights[i]/36), 14/heights[i])
+		axes[i] = panel.vertical(int(heights[i]/30), 14/heights[i])
 		height += headHeight + heights[i]
 		for _, t := range axes[i].ticks {
 			numbers = max(numbers, textWidth(formatNumber(t)))
@@ -320,6 +320,18 @@ func (p *picture) markers(c Curve, py func(float64) float64, top float64) {
 
 func (p *picture) marker(subject int, x, y float64) {
 	p.f(`<path class="sign-%s" transform="translate(%v %v)" d="%s"/>`+"\n", class(subject), x, y, markers[max(0, subject)%len(markers)])
+}
+
+// Swatch is a subject's line with its marker, as an SVG for a table on the page that
+// has the figure: the colours are the figure's.
+func Swatch(subject int) string {
+	const width, height = sampleWidth + 4, 12
+	p := &picture{}
+	p.f(`<svg class="curves" viewBox="0 0 %d %d" width="%d" height="%d" fill="none" aria-hidden="true">`, width, height, width, height)
+	p.f(`<path class="line-%s" %s d="M2 6h%d"/>`, class(subject), p.lineStyle(Solid), sampleWidth)
+	p.marker(subject, width/2, height/2)
+	p.WriteString("</svg>")
+	return p.String()
 }
 
 // labels writes names at the ends of curves: as near as they can be without

@@ -40,7 +40,7 @@ func (f Figure) Text(o TextOptions) string {
 		}
 	}
 	columns := o.Width - gutter - 3
-	x := horizontal(f.end(), columns/10)
+	x := horizontal(f.end(), columns/7)
 	var b strings.Builder
 	for i, panel := range f.Panels {
 		b.WriteString(strings.Repeat(" ", gutter+2) + f.head(panel, o, columns) + "\n")
@@ -69,11 +69,14 @@ func (f Figure) Text(o TextOptions) string {
 	return b.String()
 }
 
+// SignWidth is how many columns a sign takes.
+const SignWidth = 2
+
 // Sign is how Text draws a subject's solid curves, for a list of names.
 func (f Figure) Sign(subject int, o TextOptions) string {
 	n := f.subjects()
 	if o.letters(n) {
-		return letter(subject, Solid, n)
+		return letter(subject, Solid, n) + " "
 	}
 	return o.paint("━━", subject)
 }
