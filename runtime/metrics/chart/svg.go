@@ -75,6 +75,8 @@ func (f Figure) SVG() string {
 	return p.String()
 }
 
+// newPicture lays the figure out and draws it: panels as high as they ask for, or as
+// their labels need, and beside them the room of the widest number and label.
 func newPicture(f Figure) *picture {
 	p := &picture{figure: f, many: f.subjects() > 4}
 	axes := make([]axis, len(f.Panels))
