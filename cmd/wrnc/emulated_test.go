@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -36,15 +35,7 @@ func (e *emulated) MemInfo() (free, total int, err error) { return e.free, 1 << 
 // memory.
 func onEmulator(t *testing.T, free int, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	dir := os.Getenv("WRNC_HARNESS_DIR")
-	if dir == "" {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("wrnc-harness-%d", os.Getuid()))
-	}
-	h, err := harness.New(dir)
-	if errors.Is(err, harness.ErrNoCompiler) && os.Getenv("WRNC_REQUIRE_CUDA_TOOLS") == "" {
-		t.Skip("no generated kernel is executed: ", err)
-	}
-	require.NoError(t, err)
+	h := harness.NewForTest(t)
 	var out, words bytes.Buffer
 	s := tinySession(&out, &words)
 	s.gpu = func(int, jit.Options) (gpu, error) {
