@@ -60,7 +60,9 @@ const imports = `
 	runtime/cuda/cubin: runtime/cuda/toolkit
 	runtime/cuda/cache:
 	runtime/cuda/jit:   runtime/cuda/cache runtime/cuda/nvrtc
-	runtime/cuda/driver: runtime/cuda runtime/cuda/jit github.com/ebitengine/purego
+	runtime/cuda/libcuda: github.com/ebitengine/purego
+	runtime/cuda/libcuda/gorgonia: runtime/cuda/libcuda gorgonia.org/cu
+	runtime/cuda/driver: runtime/cuda runtime/cuda/jit runtime/cuda/libcuda
 	runtime/cuda/contract: runtime/cuda compiler/plan kernels github.com/stretchr/testify
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
@@ -69,7 +71,7 @@ const imports = `
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train kernels/cpu
-	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/nvrtc
+	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/libcuda runtime/cuda/libcuda/gorgonia runtime/cuda/nvrtc
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
 	bench/step:         dsl compiler compiler/ir compiler/plan compiler/lower runtime runtime/cpu kernels/cpu

@@ -38,7 +38,7 @@ func onEmulator(t *testing.T, free int, args ...string) (code int, stdout, stder
 	h := harness.NewForTest(t)
 	var out, words bytes.Buffer
 	s := tinySession(&out, &words)
-	s.gpu = func(int, jit.Options) (gpu, error) {
+	s.gpu = func(string, int, jit.Options) (gpu, error) {
 		d, err := emulator.Open(h, emulator.Options{})
 		return &emulated{d, free}, err
 	}

@@ -1,0 +1,27 @@
+//go:build linux && (amd64 || arm64) && !static
+
+package libcuda
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestNoLibrary(t *testing.T) {
+	_, err := Load("/nowhere/libcuda.so.1")
+	require.EqualError(t, err, "no driver of an NVIDIA GPU was found, install one or use --target cpu: "+
+		"/nowhere/libcuda.so.1: cannot open shared object file: No such file or directory")
+	t.Setenv("WRNC_LIBCUDA", "/elsewhere/libcuda.so")
+	_, err = Load("")
+	require.ErrorContains(t, err, "/elsewhere/libcuda.so")
+	for _, path := range []string{"/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6", "/lib64/libm.so.6"} {
+		if _, err := os.Stat(path); err == nil {
+			_, err = Load(path)
+			require.EqualError(t, err, path+" has no cuInit: it is no driver, or one older than CUDA 12.0; update NVIDIA's driver")
+			return
+		}
+	}
+	t.Log("there is no libm to take for a driver")
+}
