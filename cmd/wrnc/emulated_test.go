@@ -16,6 +16,7 @@ import (
 	"wrnc/runtime/cuda/driver"
 	"wrnc/runtime/cuda/emulator"
 	"wrnc/runtime/cuda/jit"
+	"wrnc/runtime/metrics"
 	"wrnc/runtime/train"
 )
 
@@ -95,6 +96,35 @@ func TestEmulatedGPU(t *testing.T) {
 	code, _, stderr = onEmulator(t, room, "run", "--resume", made, "--from-step", "5")
 	require.Equal(t, exitOK, code, stderr)
 	requireSameRun(t, kept, made)
+}
+
+// TestEmulatedLosses holds a training on a GPU's kernels to one on the processor's: the
+// same weights, order, augmentation, dropout and rates, and sums in another order.
+func TestEmulatedLosses(t *testing.T) {
+	dir := t.TempDir()
+	net := filepath.Join(dir, "small.wrn")
+	require.NoError(t, os.WriteFile(net, []byte(smallNet), 0o666))
+	epochs := func(out string, flags ...string) []metrics.Epoch {
+		run := filepath.Join(dir, out)
+		code, _, stderr := onEmulator(t, room, append([]string{"run", "--train", "digits", net, "--out", run}, flags...)...)
+		require.Equal(t, exitOK, code, stderr)
+		log, err := metrics.ReadFile(filepath.Join(run, metricsFile))
+		require.NoError(t, err)
+		require.Len(t, log.Epochs, 2)
+		return log.Epochs
+	}
+	want := epochs("cpu", "--target", "cpu")
+	for _, c := range []struct {
+		precision string
+		tolerance float64
+	}{{"f32", 1e-5}, {"tf32", 1e-3}, {"bf16", 1e-2}} {
+		got := epochs(c.precision, "--target", "cuda", "--precision", c.precision)
+		for i := range want {
+			require.InEpsilon(t, float64(want[i].TrainLoss), float64(got[i].TrainLoss), c.tolerance, "%s, epoch %d", c.precision, i+1)
+			t.Logf("%s, epoch %d: %v, on the processor %v", c.precision, i+1, got[i].TrainLoss, want[i].TrainLoss)
+		}
+		require.NotEqual(t, want[1].TrainLoss, want[0].TrainLoss)
+	}
 }
 
 // TestEmulatedInterrupt breaks off a training on the kernels' own text by Ctrl-C, which
