@@ -110,8 +110,13 @@ func testGPU(t *testing.T, open opener) {
 	single, _ := train(room, "single", "--no-graph")
 	requireSameRun(t, made, single)
 
+	// A loss that is no number ends it with the step and the first bad value.
+	code, _, stderr := open.run(room, "run", "--train", "digits", net, "--lr", "1000", "--epochs", "9", "--out", filepath.Join(dir, "wild"))
+	require.Equal(t, exitUser, code)
+	require.Regexp(t, `^wrnc: training diverged: .*step \d+, in epoch \d+.*wrnc run --resume `, stderr)
+
 	// In the middle of the second epoch, with the batches of the other maker.
-	code, words, stderr := open.run(noRoom, "run", "--resume", kept, "--from-step", "5")
+	code, words, stderr = open.run(noRoom, "run", "--resume", kept, "--from-step", "5")
 	require.Equal(t, exitOK, code, stderr)
 	require.Contains(t, words, "goes on after step 5, in epoch 2;")
 	requireSameRun(t, made, kept)
