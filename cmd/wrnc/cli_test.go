@@ -21,7 +21,8 @@ import (
 
 func TestMain(m *testing.M) {
 	nvrtc.Worker()
-	if os.Getenv("WRNC_LIBCUDA") == "" { // a test that wants a GPU says so
+	systemLibcuda = os.Getenv("WRNC_LIBCUDA")
+	if systemLibcuda == "" { // a test that wants a GPU says so
 		if err := os.Setenv("WRNC_LIBCUDA", noLibrary); err != nil {
 			panic(err)
 		}

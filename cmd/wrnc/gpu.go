@@ -46,7 +46,7 @@ func loadCalls(name string) (libcuda.API, error) {
 	if name == "gorgonia" {
 		return gorgonia.Load()
 	}
-	return libcuda.Load("")
+	return libcuda.Load()
 }
 
 // openDriver opens a GPU by the calls that --driver names, and what compiles its kernels.

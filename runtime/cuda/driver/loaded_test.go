@@ -42,6 +42,9 @@ func cleanUp() {
 	}
 }
 
+// system finds the libcuda of a GPU.
+func system() (libcuda.API, error) { return libcuda.Load() }
+
 // library is the fake libcuda, loaded.
 func library(t testing.TB) (path string, api libcuda.API) {
 	t.Helper()
@@ -50,7 +53,8 @@ func library(t testing.TB) (path string, api libcuda.API) {
 		t.Skip("the driver is tested on a library that gcc makes: ", err)
 	}
 	require.NoError(t, err)
-	api, err = libcuda.Load(path)
+	t.Setenv("WRNC_LIBCUDA", path)
+	api, err = libcuda.Load()
 	require.NoError(t, err)
 	return path, api
 }

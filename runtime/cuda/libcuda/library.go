@@ -112,15 +112,12 @@ const (
 	captureThread         = 1 // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads do as they please
 )
 
-// Load loads libcuda: that of a path or, where it is empty, $WRNC_LIBCUDA or the
-// system's. Its error says in a sentence why there is none and what to do.
-func Load(path string) (API, error) {
+// Load loads libcuda: $WRNC_LIBCUDA or the system's. Its error says in a sentence why
+// there is none and what to do.
+func Load() (API, error) {
 	paths := []string{"libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"}
 	if named := os.Getenv("WRNC_LIBCUDA"); named != "" {
 		paths = []string{named}
-	}
-	if path != "" {
-		paths = []string{path}
 	}
 	var first error
 	for _, path := range paths {
