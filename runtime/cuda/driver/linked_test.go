@@ -11,6 +11,7 @@ import (
 
 	"wrnc/runtime/cuda/libcuda"
 	"wrnc/runtime/cuda/libcuda/gorgonia"
+	"wrnc/runtime/cuda/toolkit"
 )
 
 // linked is the libcuda that this program is linked with, and whether it is the fake one;
@@ -38,7 +39,7 @@ func library(t testing.TB) (path string, api libcuda.API) {
 	t.Helper()
 	path, fake := linked()
 	if !fake {
-		t.Skip("this program is linked with another libcuda than that of the tests")
+		toolkit.Missing(t, errors.New("this program is linked with another libcuda than that of the tests"))
 	}
 	api, err := gorgonia.Load()
 	require.NoError(t, err)
