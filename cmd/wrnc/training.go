@@ -194,36 +194,41 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 	return nil
 }
 
-// load compiles the job's network and loads it. What was planned must be what
-// the target takes, to the byte: the user was told so.
+// load compiles the job's network and loads it.
 func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
-	fail := func(err error) (*ir.Module, runtime.Executable, []*plan.Plan, error) { return nil, nil, nil, err }
 	result, err := compiler.Compile(j.net, compiler.Options{Batch: j.net.Train.Batch, Precision: ir.F32, Fuse: j.fuse, Verify: true})
 	if err != nil {
-		return fail(err)
+		return nil, nil, nil, err
 	}
-	m := result.Module
-	arch, err := j.target.arch(machineType{isa: j.on.isa.Name})
+	ex, plans, err := j.target.place(result.Module, j.on, trainingFunctions()...)
+	return result.Module, ex, plans, err
+}
+
+// place plans functions of a module and loads them. What was planned must be what
+// the target takes, to the byte: the user was told so.
+func (t target) place(m *ir.Module, on machine, functions ...string) (runtime.Executable, []*plan.Plan, error) {
+	fail := func(err error) (runtime.Executable, []*plan.Plan, error) { return nil, nil, err }
+	arch, err := t.arch(machineType{isa: on.isa.Name})
 	if err != nil {
 		return fail(err)
 	}
-	plans, err := layOut(m, arch, trainingFunctions()...)
+	plans, err := layOut(m, arch, functions...)
 	if err != nil {
 		return fail(err)
 	}
 	planned := memoryOf(plans)
-	if err := affordable(planned.peak(j.on.threads), meminfo); err != nil {
+	if err := affordable(planned.peak(on.threads), meminfo); err != nil {
 		return fail(err)
 	}
-	ex, err := j.target.load(m, plans, j.on)
+	ex, err := t.load(m, plans, on)
 	if err != nil {
 		return fail(err)
 	}
-	if took := ex.Allocated(); took != planned.peak(j.on.threads) {
+	if took := ex.Allocated(); took != planned.peak(on.threads) {
 		ex.Close()
-		return fail(faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned.peak(j.on.threads))})
+		return fail(faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned.peak(on.threads))})
 	}
-	return m, ex, plans, nil
+	return ex, plans, nil
 }
 
 // announce says what is about to be trained, how, and on what.

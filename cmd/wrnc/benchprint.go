@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// header says what is measured, on what.
+func (b *benchSession) header() error {
+	if b.JSON {
+		return nil
+	}
+	m := b.machine()
+	w := b.s.stdout
+	fmt.Fprintf(w, "wrnc %s, %s, %s; %s; %s with %d CPUs, %s, threads: %d\n", m.Wrnc, m.Go, m.System, m.Date, m.Processor, m.CPUs, m.ISA, m.Threads)
+	if b.peer != nil {
+		fmt.Fprintf(w, "against PyTorch %s", m.Torch)
+		if m.WaitPolicy != "" {
+			fmt.Fprintf(w, ", OMP_WAIT_POLICY=%s", m.WaitPolicy)
+		}
+		fmt.Fprintln(w)
+	}
+	if b.Convs {
+		return b.convHeader()
+	}
+	what := "a step is forward, loss, backward and update"
+	if b.Infer {
+		what = "a step is one inference"
+	}
+	_, err := fmt.Fprintf(w, "%s of a batch in memory, f32; turns of each program: %d\n\n%-14s %5s  %-44s %9s %10s %10s  %-28s %-22s %s\n", what, b.Rounds,
+		"network", "batch", "program", "images/s", "median ms", "least ms", "percentiles", "median, 95 % sure", "allocations a step")
+	return err
+}
+
+// print says what the programs of one network and batch came to.
+func (b *benchSession) print(records []benchRecord) error {
+	if b.JSON {
+		var errs []error
+		for _, r := range records {
+			errs = append(errs, printLine(b.s.stdout, r))
+		}
+		return errors.Join(errs...)
+	}
+	w := b.s.stdout
+	for _, r := range records {
+		r.printRow(w)
+	}
+	for _, r := range records {
+		r.printNotes(w, records[0])
+	}
+	for _, r := range records {
+		if r.Kernels != nil {
+			r.printKernels(w)
+		}
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+func (r benchRecord) printRow(w io.Writer) {
+	allocations := ""
+	if r.Allocations != nil {
+		allocations = fmt.Sprintf("%.3g", *r.Allocations)
+	}
+	row := fmt.Sprintf("%-14s %5d  %-44s %9.1f %10.4g %10.4g  %-28s %-22s %s", r.Network, r.Batch, r.Program+" "+r.How,
+		r.ImagesPerSecond, r.Time.Median, r.Time.Least, r.Time.percentiles(), r.Time.range95(), allocations)
+	fmt.Fprintln(w, strings.TrimRight(row, " "))
+}
+
+// percentiles are the outermost that so many steps tell of.
+func (t timeRecord) percentiles() string {
+	if t.Tail == 0 {
+		return fmt.Sprintf("%.4g to %.4g in all", t.Low, t.High)
+	}
+	return fmt.Sprintf("p%d %.4g, p%d %.4g", t.Tail, t.Low, 100-t.Tail, t.High)
+}
+
+func (t timeRecord) range95() string {
+	if t.Between == nil {
+		return "too few rounds"
+	}
+	return fmt.Sprintf("%.4g to %.4g", t.Between[0], t.Between[1])
+}
+
+// printNotes says how the program compares with the first one, and what its figures
+// are worth.
+func (r benchRecord) printNotes(w io.Writer, first benchRecord) {
+	if r.Ratio != nil {
+		fmt.Fprintf(w, "  %s takes %.2f times as long as %s by the medians%s, %.2f by the least steps\n", first.Program, r.Ratio.Medians, r.Program, r.Ratio.trust(), r.Ratio.Least)
+	}
+	if r.Time.Noisy {
+		fmt.Fprintf(w, "  noisy: all that is known of the median of %s is that it lies between %.4g and %.4g ms; leave the machine to this alone, or raise --rounds\n",
+			r.Program, r.Time.Between[0], r.Time.Between[1])
+	}
+	for _, name := range sortedKeys(r.Failed) {
+		why, _, _ := strings.Cut(r.Failed[name], "\n")
+		fmt.Fprintf(w, "  note: PyTorch's program %s could not be tried: %.200s\n", name, why)
+	}
+}
+
+// trust says how far a ratio is to be trusted.
+func (r ratioRecord) trust() string {
+	switch {
+	case r.Between == nil:
+		return " (too few rounds to say how sure that is)"
+	case r.Between[0] <= 1 && 1 <= r.Between[1]:
+		return fmt.Sprintf(" (%.2f to %.2f with 95 %% confidence: no difference is shown)", r.Between[0], r.Between[1])
+	case r.Noisy:
+		return fmt.Sprintf(" (%.2f to %.2f with 95 %% confidence: noisy)", r.Between[0], r.Between[1])
+	}
+	return fmt.Sprintf(" (%.2f to %.2f with 95 %% confidence)", r.Between[0], r.Between[1])
+}
+
+// sortedKeys are the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
