@@ -43,7 +43,7 @@ type multiplyRow struct {
 
 const (
 	streamBytes   = 32 << 20 // of each of the three vectors
-	stretchFLOPs  = 2e7      // a lane of the instruction set and a thread
+	stretchFLOPs  = 1e7      // a lane of the instruction set and a thread
 	stretchStream = 2        // passes
 )
 

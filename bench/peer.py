@@ -119,6 +119,15 @@ def random_images(job, layout):
     return images.contiguous(memory_format=LAYOUTS[layout])
 
 
+def sgd(parameters):
+    """Returns the recipe's optimizer: the fused one, the fastest, where torch has it for this machine."""
+    recipe = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}
+    try:
+        return torch.optim.SGD(parameters, fused=True, **recipe)
+    except (TypeError, RuntimeError):
+        return torch.optim.SGD(parameters, **recipe)
+
+
 class Training:
     """A network, its optimizer and one fixed batch."""
 
@@ -126,9 +135,7 @@ class Training:
         torch.manual_seed(0)
         self.model = WideResNet(job).to(memory_format=LAYOUTS[layout]).train()
         self.run = torch.compile(self.model) if compiled else self.model
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, nesterov=True
-        )
+        self.optimizer = sgd(list(self.model.parameters()))
         self.images = random_images(job, layout)
         self.labels = torch.randint(0, job["classes"], (job["batch"],))
 
