@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -95,7 +96,7 @@ func (r benchRecord) printNotes(w io.Writer, first benchRecord) {
 		fmt.Fprintf(w, "  noisy: all that is known of the median of %s is that it lies between %.4g and %.4g ms; leave the machine to this alone, or raise --rounds\n",
 			r.Program, r.Time.Between[0], r.Time.Between[1])
 	}
-	for _, name := range sortedKeys(r.Failed) {
+	for _, name := range slices.Sorted(maps.Keys(r.Failed)) {
 		why, _, _ := strings.Cut(r.Failed[name], "\n")
 		fmt.Fprintf(w, "  note: PyTorch's program %s could not be tried: %.200s\n", name, why)
 	}
@@ -112,14 +113,4 @@ func (r ratioRecord) trust() string {
 		return fmt.Sprintf(" (%.2f to %.2f with 95 %% confidence: noisy)", r.Between[0], r.Between[1])
 	}
 	return fmt.Sprintf(" (%.2f to %.2f with 95 %% confidence)", r.Between[0], r.Between[1])
-}
-
-// sortedKeys are the keys of a map in order.
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
