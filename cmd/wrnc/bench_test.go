@@ -73,7 +73,7 @@ func TestDistinct(t *testing.T) {
 	flops := 0.0
 	for _, c := range all {
 		counts[c.shape.Kind] += c.count
-		m, err := alone(c.node, 2)
+		m, err := oneOp(c.node, 2)
 		require.NoError(t, err)
 		p, err := b.start(m, "main", 1)
 		require.NoError(t, err)

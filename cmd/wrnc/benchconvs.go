@@ -103,9 +103,9 @@ func shapeOf(n *ir.Node) (bench.Convolution, bool) {
 		Outputs: result[3], Kernel: weight[1], Pad: n.Attrs.Pad, Stride: n.Attrs.Stride}, true
 }
 
-// alone is a module whose one function does what the node does: activations are its
+// oneOp is a module whose one function does what the node does: activations are its
 // parameters, the weight is its state.
-func alone(n *ir.Node, batch int) (*ir.Module, error) {
+func oneOp(n *ir.Node, batch int) (*ir.Module, error) {
 	m := &ir.Module{Name: "convolution", Batch: batch}
 	f := &ir.Func{Name: "main", Module: m}
 	m.Funcs = []*ir.Func{f}
@@ -128,7 +128,7 @@ func alone(n *ir.Node, batch int) (*ir.Module, error) {
 // convolution measures one, in turns with PyTorch and the peaks.
 func (b *benchSession) convolution(c *convolution) (convRecord, error) {
 	fail := func(err error) (convRecord, error) { return convRecord{}, err }
-	m, err := alone(c.node, c.shape.Batch)
+	m, err := oneOp(c.node, c.shape.Batch)
 	if err != nil {
 		return fail(err)
 	}

@@ -70,7 +70,7 @@ func (b *benchSession) program(net *dsl.Network, batch int, fuse bool) (*benchPr
 // start loads a function and makes its inputs: activations are normal, labels
 // uniform among the classes.
 func (b *benchSession) start(m *ir.Module, function string, classes int) (*benchProgram, error) {
-	ex, plans, err := b.target.place(m, b.on, function)
+	ex, plans, err := start(m, b.target, b.on, function)
 	if err != nil {
 		return nil, err
 	}

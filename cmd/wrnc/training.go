@@ -200,35 +200,8 @@ func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	ex, plans, err := j.target.place(result.Module, j.on, trainingFunctions()...)
+	ex, plans, err := start(result.Module, j.target, j.on, trainingFunctions()...)
 	return result.Module, ex, plans, err
-}
-
-// place plans functions of a module and loads them. What was planned must be what
-// the target takes, to the byte: the user was told so.
-func (t target) place(m *ir.Module, on machine, functions ...string) (runtime.Executable, []*plan.Plan, error) {
-	fail := func(err error) (runtime.Executable, []*plan.Plan, error) { return nil, nil, err }
-	arch, err := t.arch(machineType{isa: on.isa.Name})
-	if err != nil {
-		return fail(err)
-	}
-	plans, err := layOut(m, arch, functions...)
-	if err != nil {
-		return fail(err)
-	}
-	planned := memoryOf(plans)
-	if err := affordable(planned.peak(on.threads), meminfo); err != nil {
-		return fail(err)
-	}
-	ex, err := t.load(m, plans, on)
-	if err != nil {
-		return fail(err)
-	}
-	if took := ex.Allocated(); took != planned.peak(on.threads) {
-		ex.Close()
-		return fail(faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned.peak(on.threads))})
-	}
-	return ex, plans, nil
 }
 
 // announce says what is about to be trained, how, and on what.
