@@ -6,6 +6,7 @@ package bench
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -39,11 +40,11 @@ func Turns(runners []Runner, rounds int, length time.Duration) ([]Timing, error)
 			}
 		}
 		if round == 0 {
-			again, err := runners[0].Steps(1) // the first step of all met cold memory
+			again, err := runners[0].Steps(2) // the first step of all met cold memory
 			if err != nil {
 				return nil, err
 			}
-			steps = stepsOfTurn(length, again[0])
+			steps = stepsOfTurn(length, slices.Min(again))
 		}
 	}
 	return timings, nil

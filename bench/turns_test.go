@@ -37,7 +37,7 @@ func TestTurns(t *testing.T) {
 	a, b := &player{name: "a", log: &log, seconds: 0.125}, &player{name: "b", log: &log, seconds: 0.5}
 	timings, err := Turns([]Runner{a, b}, 2, 300*time.Millisecond)
 	require.NoError(t, err)
-	require.Equal(t, []string{"a", "b", "a", "a", "b", "a", "b"}, log, "a warm-up, a step that tells how long a turn is, two rounds")
+	require.Equal(t, []string{"a", "b", "a", "a", "b", "a", "b"}, log, "a warm-up, steps that tell how long a turn is, two rounds")
 	require.Equal(t, []Timing{{{0.125, 0.125, 0.125}, {0.125, 0.125, 0.125}}, {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}}}, timings)
 
 	require.Equal(t, 1, stepsOfTurn(time.Second, 10))

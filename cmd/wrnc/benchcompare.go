@@ -11,7 +11,7 @@ import (
 // contestant is a program that takes turns with others at the same work.
 type contestant struct {
 	name    string // wrnc, wrnc --no-fuse or torch
-	how     string // instruction set; version, layout and mode
+	how     string // instruction set; layout and mode
 	runner  bench.Runner
 	program *benchProgram  // wrnc's own; nil: the peer
 	ready   bench.Prepared // the peer's
@@ -89,5 +89,5 @@ func (b *benchSession) contestants(net *dsl.Network, batch int) ([]contestant, e
 	if ours := all[0].program.m.Params(); ready.Parameters != ours {
 		return all, faultError{fmt.Sprintf("%s has %d parameters here and %d in PyTorch's program: these are not the same network", net.Name, ours, ready.Parameters)}
 	}
-	return append(all, contestant{name: torchProgram, how: b.peer.Torch + " " + ready.Program, runner: b.peer, ready: ready}), nil
+	return append(all, contestant{name: torchProgram, how: ready.Program, runner: b.peer, ready: ready}), nil
 }

@@ -7,6 +7,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"text/tabwriter"
+
+	"wrnc/bench"
 )
 
 // header says what is measured, on what.
@@ -31,8 +34,7 @@ func (b *benchSession) header() error {
 	if b.Infer {
 		what = "a step is one inference"
 	}
-	_, err := fmt.Fprintf(w, "%s of a batch in memory, f32; turns of each program: %d\n\n%-14s %5s  %-44s %9s %10s %10s  %-28s %-22s %s\n", what, b.Rounds,
-		"network", "batch", "program", "images/s", "median ms", "least ms", "percentiles", "median, 95 % sure", "allocations a step")
+	_, err := fmt.Fprintf(w, "%s of a batch in memory, f32; turns of each program: %d\n\n", what, b.Rounds)
 	return err
 }
 
@@ -46,12 +48,13 @@ func (b *benchSession) print(records []benchRecord) error {
 		return errors.Join(errs...)
 	}
 	w := b.s.stdout
-	for _, r := range records {
-		r.printRow(w)
+	if err := printTimes(w, records); err != nil {
+		return err
 	}
 	for _, r := range records {
 		r.printNotes(w, records[0])
 	}
+	printNoise(w, records)
 	for _, r := range records {
 		if r.Kernels != nil {
 			r.printKernels(w)
@@ -61,14 +64,20 @@ func (b *benchSession) print(records []benchRecord) error {
 	return err
 }
 
-func (r benchRecord) printRow(w io.Writer) {
-	allocations := ""
-	if r.Allocations != nil {
-		allocations = fmt.Sprintf("%.3g", *r.Allocations)
+// printTimes prints a table of programs that have done the same work.
+func printTimes(w io.Writer, records []benchRecord) error {
+	fmt.Fprintf(w, "%s, batch %d\n", records[0].Network, records[0].Batch)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  program\timages/s\tmedian ms\t95 % sure\tleast ms\tpercentiles\tallocations")
+	for _, r := range records {
+		allocations := "-"
+		if r.Allocations != nil {
+			allocations = fmt.Sprintf("%.3g", *r.Allocations)
+		}
+		fmt.Fprintf(t, "  %s %s\t%.1f\t%.4g\t%s\t%.4g\t%s\t%s\n", r.Program, r.How, r.ImagesPerSecond,
+			r.Time.Median, r.Time.range95(), r.Time.Least, r.Time.percentiles(), allocations)
 	}
-	row := fmt.Sprintf("%-14s %5d  %-44s %9.1f %10.4g %10.4g  %-28s %-22s %s", r.Network, r.Batch, r.Program+" "+r.How,
-		r.ImagesPerSecond, r.Time.Median, r.Time.Least, r.Time.percentiles(), r.Time.range95(), allocations)
-	fmt.Fprintln(w, strings.TrimRight(row, " "))
+	return t.Flush()
 }
 
 // percentiles are the outermost that so many steps tell of.
@@ -86,19 +95,28 @@ func (t timeRecord) range95() string {
 	return fmt.Sprintf("%.4g to %.4g", t.Between[0], t.Between[1])
 }
 
-// printNotes says how the program compares with the first one, and what its figures
-// are worth.
+// printNotes says how the program compares with the first one, and what could not be
+// tried.
 func (r benchRecord) printNotes(w io.Writer, first benchRecord) {
 	if r.Ratio != nil {
 		fmt.Fprintf(w, "  %s takes %.2f times as long as %s by the medians%s, %.2f by the least steps\n", first.Program, r.Ratio.Medians, r.Program, r.Ratio.trust(), r.Ratio.Least)
 	}
-	if r.Time.Noisy {
-		fmt.Fprintf(w, "  noisy: all that is known of the median of %s is that it lies between %.4g and %.4g ms; leave the machine to this alone, or raise --rounds\n",
-			r.Program, r.Time.Between[0], r.Time.Between[1])
-	}
 	for _, name := range slices.Sorted(maps.Keys(r.Failed)) {
 		why, _, _ := strings.Cut(r.Failed[name], "\n")
 		fmt.Fprintf(w, "  note: PyTorch's program %s could not be tried: %.200s\n", name, why)
+	}
+}
+
+// printNoise names the programs whose figures are worth little.
+func printNoise(w io.Writer, records []benchRecord) {
+	var noisy []string
+	for _, r := range records {
+		if r.Time.Noisy {
+			noisy = append(noisy, r.Program)
+		}
+	}
+	if len(noisy) > 0 {
+		fmt.Fprintf(w, "  noisy: within %.0f %% the median is not known of: %s; leave the machine to this alone, or raise --rounds\n", 100*bench.Noisy, strings.Join(noisy, ", "))
 	}
 }
 
