@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"wrnc/bench/benchtest"
 	"wrnc/compiler"
 	"wrnc/runtime/cuda/nvrtc"
 	"wrnc/runtime/data/datatest"
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	testscript.Main(m, map[string]func(){"wrnc": main, "wrnctiny": tiny})
+	testscript.Main(m, map[string]func(){"wrnc": main, "wrnctiny": tiny, "fakepython": benchtest.Main})
 }
 
 // TestCommands runs the sessions of testdata/cli.
