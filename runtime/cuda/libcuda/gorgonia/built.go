@@ -1,4 +1,4 @@
-//go:build gorgonia && cgo
+//go:build gorgonia && cgo && linux
 
 package gorgonia
 
