@@ -43,9 +43,9 @@ func trainable(names []string) string {
 	return strings.Join(names, ", ") + ", or a folder that has train and val in it"
 }
 
-// chooseData returns the row of --train's value: one of the table, or one made for
-// a folder.
-func chooseData(name string) (dataSet, error) {
+// chooseData returns the row of a flag's value, such as --train's: one of the table, or
+// one made for a folder.
+func chooseData(flag, name string) (dataSet, error) {
 	var names []string
 	for _, d := range dataSets() {
 		if d.name == name {
@@ -56,34 +56,34 @@ func chooseData(name string) (dataSet, error) {
 	all := trainable(names)
 	for _, known := range dsl.DataSets() {
 		if known == name {
-			return dataSet{}, usagef("--train %s: this version of wrnc cannot read %s; it trains on %s", name, name, all)
+			return dataSet{}, usagef("%s %s: this version of wrnc cannot read %s; it reads %s", flag, name, name, all)
 		}
 	}
 	switch info, err := os.Stat(name); {
 	case err == nil && info.IsDir():
-		return folderData(name)
+		return folderData(flag, name)
 	case err == nil:
-		return dataSet{}, fmt.Errorf("--train %s: this is a file; expected one of %s", name, all)
+		return dataSet{}, fmt.Errorf("%s %s: this is a file; expected one of %s", flag, name, all)
 	case strings.ContainsAny(name, `/\`):
-		return dataSet{}, fmt.Errorf("--train %s: %w; expected one of %s", name, plain(err), all)
+		return dataSet{}, fmt.Errorf("%s %s: %w; expected one of %s", flag, name, plain(err), all)
 	}
 	hint := ""
 	if near := diag.Nearest(strings.ToLower(name), names); near != "" {
 		hint = fmt.Sprintf(", did you mean %q?", near)
 	}
-	return dataSet{}, usagef("--train %s: expected one of %s%s", name, all, hint)
+	return dataSet{}, usagef("%s %s: expected one of %s%s", flag, name, all, hint)
 }
 
 // folderData returns the row of a folder of pictures. The paper has no network for
 // it; the default is the smaller one of its Table 6 that suits 32x32 pictures.
-func folderData(dir string) (dataSet, error) {
+func folderData(flag, dir string) (dataSet, error) {
 	folder, err := data.ScanFolder(dir)
 	if err != nil {
-		return dataSet{}, fmt.Errorf("--train %w", err)
+		return dataSet{}, fmt.Errorf("%s %w", flag, err)
 	}
 	whole, err := filepath.Abs(dir)
 	if err != nil {
-		return dataSet{}, fmt.Errorf("--train %s: %w", dir, err)
+		return dataSet{}, fmt.Errorf("%s %s: %w", flag, dir, err)
 	}
 	return dataSet{
 		name:    folderName(filepath.Base(whole)),

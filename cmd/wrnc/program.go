@@ -6,6 +6,7 @@ import (
 	"wrnc/compiler/ir"
 	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
+	"wrnc/runtime"
 )
 
 // layOut plans functions of a compiled module; no names means all of them.
@@ -33,10 +34,41 @@ func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, er
 	return plans, nil
 }
 
-// inference returns the module of one function and of the state that it reads:
-// what is left of a network when it is no longer trained.
-func inference(m *ir.Module) (*ir.Module, error) {
-	const name = "infer"
+// start plans functions of a compiled module and loads them. What was planned must
+// be what the target takes, to the byte: the user is told so.
+func start(m *ir.Module, t target, on machine, functions ...string) (runtime.Executable, []*plan.Plan, error) {
+	arch, err := t.arch(machineType{isa: on.isa.Name})
+	if err != nil {
+		return nil, nil, err
+	}
+	plans, err := layOut(m, arch, functions...)
+	if err != nil {
+		return nil, nil, err
+	}
+	ex, err := startPlans(m, plans, t, on)
+	return ex, plans, err
+}
+
+// startPlans loads plans.
+func startPlans(m *ir.Module, plans []*plan.Plan, t target, on machine) (runtime.Executable, error) {
+	planned := memoryOf(plans).peak(on.threads)
+	if err := affordable(planned, meminfo); err != nil {
+		return nil, err
+	}
+	ex, err := t.load(m, plans, on)
+	if err != nil {
+		return nil, err
+	}
+	if took := ex.Allocated(); took != planned {
+		ex.Close()
+		return nil, faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned)}
+	}
+	return ex, nil
+}
+
+// alone returns the module of one function and of the states that it reads: what is
+// left of a network when it is no longer trained.
+func alone(m *ir.Module, name string) (*ir.Module, error) {
 	f := m.Func(name)
 	if f == nil {
 		return nil, fmt.Errorf("%s has no function %s", m.Name, name)
@@ -49,16 +81,16 @@ func inference(m *ir.Module) (*ir.Module, error) {
 			}
 		}
 	}
-	alone := &ir.Module{Name: m.Name, Batch: m.Batch}
+	only := &ir.Module{Name: m.Name, Batch: m.Batch}
 	for _, s := range m.States {
 		if read[s] {
-			alone.States = append(alone.States, s)
+			only.States = append(only.States, s)
 		}
 	}
 	copied := *f
-	copied.Module = alone
-	alone.Funcs = []*ir.Func{&copied}
-	return alone, nil
+	copied.Module = only
+	only.Funcs = []*ir.Func{&copied}
+	return only, nil
 }
 
 // memory is what plans that share their memory need, in bytes.

@@ -110,11 +110,11 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 	if err != nil {
 		return fail(err)
 	}
-	alone, err := inference(m)
+	inference, err := alone(m, "infer")
 	if err != nil {
 		return fail(err)
 	}
-	inferPlans, err := layOut(alone, arch)
+	inferPlans, err := layOut(inference, arch)
 	if err != nil {
 		return fail(err)
 	}

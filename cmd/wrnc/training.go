@@ -63,12 +63,16 @@ func (s *session) train(j job) error {
 	defer stop()
 
 	normalize := normalization(j.net.Data, j.src.Train)
+	facts, err := metadata(j.net, j.text, j.src.Train.Classes, normalize)
+	if err != nil {
+		return err
+	}
 	options := train.Options{
 		Recipe:    recipe(j.net.Train),
 		Seed:      j.seed,
 		Augment:   augmentation(j.net.Data),
 		Normalize: normalize,
-		Metadata:  metadata(j.net, normalize),
+		Metadata:  facts,
 		Identity:  j.identity(plans),
 		SaveEvery: orZero(j.choices.SaveEvery),
 		KeepEvery: orZero(j.choices.KeepEvery),
@@ -140,14 +144,6 @@ func (j job) identity(plans []*plan.Plan) map[string]string {
 	}
 }
 
-// metadata are the facts about a network that its weights are kept with.
-func metadata(net *dsl.Network, n data.Normalize) map[string]string {
-	return map[string]string{
-		"data": net.Data.Name, "classes": fmt.Sprint(net.Classes), "normalize": net.Data.Normalize.String(), "recipe": net.Train.Recipe,
-		"mean": fmt.Sprint(n.Mean), "scale": fmt.Sprint(n.Scale), // a byte becomes (byte - mean) * scale
-	}
-}
-
 // progress draws where people read; from is where the run goes on, or nil.
 func (s *session) progress(j job, from *train.Checkpoint) *metrics.Progress {
 	width, isTerminal := terminal(j.words)
@@ -194,36 +190,14 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 	return nil
 }
 
-// load compiles the job's network and loads it. What was planned must be what
-// the target takes, to the byte: the user was told so.
+// load compiles the job's network and loads it.
 func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
-	fail := func(err error) (*ir.Module, runtime.Executable, []*plan.Plan, error) { return nil, nil, nil, err }
 	result, err := compiler.Compile(j.net, compiler.Options{Batch: j.net.Train.Batch, Precision: ir.F32, Fuse: j.fuse, Verify: true})
 	if err != nil {
-		return fail(err)
+		return nil, nil, nil, err
 	}
-	m := result.Module
-	arch, err := j.target.arch(machineType{isa: j.on.isa.Name})
-	if err != nil {
-		return fail(err)
-	}
-	plans, err := layOut(m, arch, trainingFunctions()...)
-	if err != nil {
-		return fail(err)
-	}
-	planned := memoryOf(plans)
-	if err := affordable(planned.peak(j.on.threads), meminfo); err != nil {
-		return fail(err)
-	}
-	ex, err := j.target.load(m, plans, j.on)
-	if err != nil {
-		return fail(err)
-	}
-	if took := ex.Allocated(); took != planned.peak(j.on.threads) {
-		ex.Close()
-		return fail(faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned.peak(j.on.threads))})
-	}
-	return m, ex, plans, nil
+	ex, plans, err := start(result.Module, j.target, j.on, trainingFunctions()...)
+	return result.Module, ex, plans, err
 }
 
 // announce says what is about to be trained, how, and on what.

@@ -161,6 +161,25 @@ func (f *Folder) list(images *[]labelled, dir string, label int32, depth int) er
 	return nil
 }
 
+// ListPictures lists the pictures in a folder, and in folders of it, in order, by
+// the rules of ScanFolder; it opens none. A folder without any is an error.
+func ListPictures(dir string) ([]string, error) {
+	dir = filepath.Clean(dir)
+	var f Folder
+	var images []labelled
+	if err := f.list(&images, dir, 0, 0); err != nil {
+		return nil, err
+	}
+	if len(images) == 0 {
+		return nil, fmt.Errorf("%s: there is no picture in it; expected files that end in .jpg, .jpeg or .png", dir)
+	}
+	paths := make([]string, len(images))
+	for i, image := range images {
+		paths[i] = image.path
+	}
+	return paths, nil
+}
+
 // someOf lists names, but not hundreds of them.
 func someOf(names []string) string {
 	if len(names) > 10 {
