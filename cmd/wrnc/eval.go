@@ -10,6 +10,7 @@ import (
 
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
 	"wrnc/runtime"
 	"wrnc/runtime/data"
 	"wrnc/runtime/metrics"
@@ -93,7 +94,7 @@ func (c *runCommand) evaluate(s *session) error {
 		return err
 	}
 	addLogits(m.Func("eval"))
-	ex, _, err := start(m, target, on)
+	ex, _, err := start(m, target, on, lower.Plan)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
 	"wrnc/runtime/data"
 	"wrnc/runtime/metrics"
 	"wrnc/runtime/network"
@@ -86,13 +87,14 @@ func (s *session) listPictures(args []string) (paths []string, broken int) {
 // complain tells about one of several mistakes.
 func (s *session) complain(err error) { fmt.Fprintf(s.stderr, "wrnc: %v\n", err) }
 
-// openInference compiles a network for inference and loads it with its weights.
+// openInference compiles a network for inference, with batch norm folded into the
+// weights, and loads it with its weights.
 func openInference(t *trained, target target, on machine, fuse bool) (*network.Network, error) {
-	m, err := compileAlone(t, "infer", compiler.Options{Batch: t.batch, Precision: ir.F32, Fuse: fuse, Verify: true})
+	m, err := compileAlone(t, "infer", compiler.Options{Batch: t.batch, Precision: ir.F32, Fuse: fuse, Fold: true, Verify: true})
 	if err != nil {
 		return nil, err
 	}
-	ex, _, err := start(m, target, on)
+	ex, _, err := start(m, target, on, lower.PlanPrepared)
 	if err != nil {
 		return nil, err
 	}

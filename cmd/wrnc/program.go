@@ -4,13 +4,15 @@ import (
 	"fmt"
 
 	"wrnc/compiler/ir"
-	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/runtime"
 )
 
+// planner is lower.Plan or lower.PlanPrepared.
+type planner func(*ir.Func, plan.Arch) (*plan.Plan, error)
+
 // layOut plans functions of a compiled module; no names means all of them.
-func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, error) {
+func layOut(m *ir.Module, arch plan.Arch, lay planner, functions ...string) ([]*plan.Plan, error) {
 	if len(functions) == 0 {
 		for _, f := range m.Funcs {
 			functions = append(functions, f.Name)
@@ -22,7 +24,7 @@ func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, er
 		if f == nil {
 			return nil, fmt.Errorf("%s has no function %s", m.Name, name)
 		}
-		p, err := lower.Plan(f, arch)
+		p, err := lay(f, arch)
 		if err != nil {
 			return nil, err
 		}
@@ -36,34 +38,28 @@ func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, er
 
 // start plans functions of a compiled module and loads them. What was planned must
 // be what the target takes, to the byte: the user is told so.
-func start(m *ir.Module, t target, on machine, functions ...string) (runtime.Executable, []*plan.Plan, error) {
+func start(m *ir.Module, t target, on machine, lay planner, functions ...string) (runtime.Executable, []*plan.Plan, error) {
 	arch, err := t.arch(machineType{isa: on.isa.Name})
 	if err != nil {
 		return nil, nil, err
 	}
-	plans, err := layOut(m, arch, functions...)
+	plans, err := layOut(m, arch, lay, functions...)
 	if err != nil {
 		return nil, nil, err
 	}
-	ex, err := startPlans(m, plans, t, on)
-	return ex, plans, err
-}
-
-// startPlans loads plans.
-func startPlans(m *ir.Module, plans []*plan.Plan, t target, on machine) (runtime.Executable, error) {
 	planned := memoryOf(plans).peak(on.threads)
 	if err := affordable(planned, meminfo); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ex, err := t.load(m, plans, on)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if took := ex.Allocated(); took != planned {
 		ex.Close()
-		return nil, faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned)}
+		return nil, nil, faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned)}
 	}
-	return ex, nil
+	return ex, plans, nil
 }
 
 // alone returns the module of one function and of the states that it reads: what is

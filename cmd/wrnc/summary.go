@@ -10,6 +10,7 @@ import (
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
+	"wrnc/compiler/lower"
 	"wrnc/dsl"
 )
 
@@ -106,7 +107,7 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 	if err != nil {
 		return fail(err)
 	}
-	trainPlans, err := layOut(m, arch, trainingFunctions()...)
+	trainPlans, err := layOut(m, arch, lower.Plan, trainingFunctions()...)
 	if err != nil {
 		return fail(err)
 	}
@@ -114,7 +115,7 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 	if err != nil {
 		return fail(err)
 	}
-	inferPlans, err := layOut(inference, arch)
+	inferPlans, err := layOut(inference, arch, lower.Plan)
 	if err != nil {
 		return fail(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
+	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime"
@@ -196,7 +197,7 @@ func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	ex, plans, err := start(result.Module, j.target, j.on, trainingFunctions()...)
+	ex, plans, err := start(result.Module, j.target, j.on, lower.Plan, trainingFunctions()...)
 	return result.Module, ex, plans, err
 }
 

@@ -78,6 +78,7 @@ func everyOp() *ir.Module {
 	b = ir.NewBuilder(e).At("bn", at())
 	x = b.Param("images", ir.T(ir.F32, 2, 7, 5, 5))
 	t := b.Op1(ir.BNFold, ir.Attrs{Eps: 1e-5, Count: 1}, e.StateValue(run), e.StateValue(gamma), e.StateValue(beta))
+	b.Op(ir.FoldFilter, ir.Attrs{}, e.StateValue(w), t)
 	inside := &ir.Func{Module: m}
 	b = ir.NewBuilder(inside).At("bn", at())
 	y = b.Op1(ir.Affine, ir.Attrs{}, x, t)
@@ -139,13 +140,14 @@ func TestPrintedText(t *testing.T) {
 	text := everyOp().Func("eval").String()
 	require.Equal(t, `func eval(%images : f32[2,7,5,5]) {
   %0 = bn_fold @bn.run, @bn.gamma, @bn.beta {eps=1e-05, count=1} : f32[2,5] #bn
-  %4, %5, %6 = fusion @add.map {kind=map} (%images, %0) {
-    %1 = affine %images, %0 : f32[2,7,5,5] #bn
-    %2 = add %1, %images : f32[2,7,5,5] #add
-    %3 = bn_stats %2 : f32[2,5] #add
-    yield %2, %3, %1
+  %1, %2 = fold_filter @g1.b0.conv1.w, %0 : f32[5,3,3,3], f32[5] #bn
+  %6, %7, %8 = fusion @add.map {kind=map} (%images, %0) {
+    %3 = affine %images, %0 : f32[2,7,5,5] #bn
+    %4 = add %3, %images : f32[2,7,5,5] #add
+    %5 = bn_stats %4 : f32[2,5] #add
+    yield %4, %5, %3
   } : f32[2,7,5,5], f32[2,5], f32[2,7,5,5]
-  return %5, %4
+  return %7, %6
 }
 `, text)
 	require.Equal(t, `  %0 = affine %in0, %in1 : f32[2,7,5,5] #bn

@@ -26,6 +26,7 @@ var folders = []struct {
 }{
 	{"canonicalize", Canonicalize, ir.F32, false},
 	{"split-bn", SplitBN, ir.F32, false},
+	{"fold-bn", FoldBN, ir.F32, false},
 	{"rounding-f32", Rounding, ir.F32, false},
 	{"rounding-tf32", Rounding, ir.TF32, true},
 	{"rounding-bf16", Rounding, ir.BF16, true},
