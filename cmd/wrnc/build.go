@@ -126,6 +126,9 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 	if c.Emit == "cuda" && t.emit == nil {
 		return nil, usagef("--emit cuda: the %s target has no CUDA text; take --target cuda", t.name)
 	}
+	if c.Fold && t.emit != nil && c.plans() {
+		return nil, usagef("--fold: the %s target does not fold; take --target cpu, or --emit ir", t.name)
+	}
 	arch, err := t.arch(machineType{isa: c.ISA, arch: c.Arch})
 	if err != nil {
 		return nil, err

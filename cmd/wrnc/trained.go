@@ -102,7 +102,7 @@ func (t *trained) read(facts map[string]string) error {
 		return errors.New("it does not say which network this is; expected a file that `wrnc run` wrote, such as best.safetensors")
 	}
 	var err error
-	if t.net, err = dsl.Load("<network>", []byte(text)); err != nil {
+	if t.net, err = dsl.Load(t.weights.Path+":network", []byte(text)); err != nil {
 		return fmt.Errorf("the network: %w", err)
 	}
 	classes, err := wholeIn(facts, "classes", maxClasses)
