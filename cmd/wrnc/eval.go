@@ -71,6 +71,10 @@ func (c *runCommand) evaluate(s *session) error {
 	if c.Network == "" {
 		return usagef("--eval %s: expected a run's folder or a file of weights behind it", c.Eval)
 	}
+	set, err := c.evaluationSet()
+	if err != nil {
+		return err
+	}
 	target, on, err := c.machine()
 	if err != nil {
 		return err
@@ -82,8 +86,11 @@ func (c *runCommand) evaluate(s *session) error {
 	if err := c.rebatch(t); err != nil {
 		return err
 	}
-	set, src, err := c.evaluationData(s, t)
+	src, err := s.open(set, c.folder(set, t.net), t.net.Input)
 	if err != nil {
+		return err
+	}
+	if err := t.fits(src.Test); err != nil {
 		return err
 	}
 	for _, note := range src.Notes {
@@ -164,20 +171,13 @@ func (c *runCommand) rebatch(t *trained) error {
 	return nil
 }
 
-// evaluationData reads the data of --eval, which must be what the network sorts.
-func (c *runCommand) evaluationData(s *session, t *trained) (dataSet, *data.Source, error) {
+// evaluationSet returns the data set of --eval.
+func (c *runCommand) evaluationSet() (dataSet, error) {
 	set, err := chooseData("--eval", c.Eval)
-	if err != nil {
-		return set, nil, err
+	if err == nil && c.Data != "" && (set.classes > 0 || set.folder == "") {
+		err = usagef("--data %s: --eval %s has no files there; leave --data out", c.Data, c.Eval)
 	}
-	if c.Data != "" && (set.classes > 0 || set.folder == "") {
-		return set, nil, usagef("--data %s: --eval %s has no files there; leave --data out", c.Data, c.Eval)
-	}
-	src, err := s.open(set, c.folder(set, t.net), t.net.Input)
-	if err != nil {
-		return set, nil, err
-	}
-	return set, src, t.fits(src.Test)
+	return set, err
 }
 
 // fits tells whether the network sorts what the set has.

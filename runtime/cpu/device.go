@@ -149,7 +149,10 @@ func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
 	}
 	p.ready = f // another function's arena is overwritten
 	for t := first; t < len(f.launches); t++ {
-		p.pool.run(&f.launches[t], f.n)
+		l := &f.launches[t]
+		begun := l.watch.begin()
+		p.pool.run(l, f.n)
+		l.watch.end(begun)
 		if p.opts.Poison {
 			f.poisonDead(t)
 		}

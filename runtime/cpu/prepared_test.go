@@ -129,7 +129,7 @@ func TestFoldedInference(t *testing.T) {
 	require.Greater(t, compared, 8)
 }
 
-// TestPreparedOnce: preparing changes no bit, in the first call and in later ones, after
+// TestPreparedOnce: preparing is done once, and changes no bit, in the first call and in later ones, after
 // a change of a state, and after a call of another function, which shares the memory.
 func TestPreparedOnce(t *testing.T) {
 	net, err := dsl.FromName("WRN-10-2")
@@ -143,8 +143,15 @@ func TestPreparedOnce(t *testing.T) {
 		in := pictures(net, 2, seed)
 		require.Equal(t, logits(t, plain, in), logits(t, prepared, in))
 	}
+	prepared.Profile(true)
 	same(1)
 	same(2)
+	p, err := lower.PlanPrepared(m.Func("infer"), cpu.Arch(kernels.Detect()))
+	require.NoError(t, err)
+	for launch, l := range prepared.LaunchTimes("infer") {
+		require.Equal(t, launch < p.Prepared, l.Calls == 1, "launch %d ran %d times", launch, l.Calls)
+	}
+	prepared.Profile(false)
 	for _, ex := range []runtime.Executable{plain, prepared} {
 		w, err := ex.ReadState("conv0.w")
 		require.NoError(t, err)
