@@ -88,9 +88,10 @@ func (s *session) listPictures(args []string) (paths []string, broken int) {
 func (s *session) complain(err error) { fmt.Fprintf(s.stderr, "wrnc: %v\n", err) }
 
 // openInference compiles a network for inference, with batch norm folded into the
-// weights, and loads it with its weights.
+// weights where the target can do that, and loads it with its weights.
 func openInference(t *trained, target target, on machine, fuse bool) (*network.Network, error) {
-	m, err := compileAlone(t, "infer", compiler.Options{Batch: t.batch, Precision: ir.F32, Fuse: fuse, Fold: true, Verify: true})
+	fold := target.emit == nil // folding has no kernel text
+	m, err := compileAlone(t, "infer", compiler.Options{Batch: t.batch, Precision: ir.F32, Fuse: fuse, Fold: fold, Verify: true})
 	if err != nil {
 		return nil, err
 	}
