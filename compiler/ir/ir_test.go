@@ -69,6 +69,7 @@ func everyOp() *ir.Module {
 	vNew := b.Op1(ir.Axpy, ir.Attrs{Alpha: 0.9}, st(v), dw)
 	wNew := b.Op1(ir.Descend, ir.Attrs{}, st(w), vNew, lr)
 	b.Op1(ir.Augment, ir.Attrs{Pad: 4, Flip: true, Fill: ir.FillReflect}, set, labels, seed, step, table)
+	b.Op(ir.FoldFilter, ir.Attrs{}, st(w), s)
 	rNew := b.Op1(ir.BNRunning, ir.Attrs{Momentum: 0.1, Count: 24}, st(run), s)
 	f.Returns = []*ir.Value{loss, db, x, st(gamma)}
 	f.Assigns = []ir.Assign{{State: w, Value: wNew}, {State: v, Value: vNew}, {State: run, Value: rNew}}
@@ -78,7 +79,6 @@ func everyOp() *ir.Module {
 	b = ir.NewBuilder(e).At("bn", at())
 	x = b.Param("images", ir.T(ir.F32, 2, 7, 5, 5))
 	t := b.Op1(ir.BNFold, ir.Attrs{Eps: 1e-5, Count: 1}, e.StateValue(run), e.StateValue(gamma), e.StateValue(beta))
-	b.Op(ir.FoldFilter, ir.Attrs{}, e.StateValue(w), t)
 	inside := &ir.Func{Module: m}
 	b = ir.NewBuilder(inside).At("bn", at())
 	y = b.Op1(ir.Affine, ir.Attrs{}, x, t)
@@ -140,14 +140,13 @@ func TestPrintedText(t *testing.T) {
 	text := everyOp().Func("eval").String()
 	require.Equal(t, `func eval(%images : f32[2,7,5,5]) {
   %0 = bn_fold @bn.run, @bn.gamma, @bn.beta {eps=1e-05, count=1} : f32[2,5] #bn
-  %1, %2 = fold_filter @g1.b0.conv1.w, %0 : f32[5,3,3,3], f32[5] #bn
-  %6, %7, %8 = fusion @add.map {kind=map} (%images, %0) {
-    %3 = affine %images, %0 : f32[2,7,5,5] #bn
-    %4 = add %3, %images : f32[2,7,5,5] #add
-    %5 = bn_stats %4 : f32[2,5] #add
-    yield %4, %5, %3
+  %4, %5, %6 = fusion @add.map {kind=map} (%images, %0) {
+    %1 = affine %images, %0 : f32[2,7,5,5] #bn
+    %2 = add %1, %images : f32[2,7,5,5] #add
+    %3 = bn_stats %2 : f32[2,5] #add
+    yield %2, %3, %1
   } : f32[2,7,5,5], f32[2,5], f32[2,7,5,5]
-  return %7, %6
+  return %5, %4
 }
 `, text)
 	require.Equal(t, `  %0 = affine %in0, %in1 : f32[2,7,5,5] #bn
