@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -192,6 +193,23 @@ func TestHostileWeights(t *testing.T) {
 		require.Contains(t, stderr, "wrnc: "+path+": ")
 		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 	}
+}
+
+// FuzzWeightFacts: a file's metadata makes a network or an error, whatever it says.
+func FuzzWeightFacts(f *testing.F) {
+	f.Add("model WRN-10-1", "digits", "10", "16", "[1 2 3]", "[1 1 1]", `["0"]`)
+	f.Add("model WRN-16-4", "flowers", "3", "1", "[0 0 0]", "[0.5 1e-3 -2]", `["a","b","c"]`)
+	f.Add("model g { input 8x8x3; layers { conv 3x3 8; avgpool global; linear classes } }", "", "2", "65536", "[]", "[NaN]", "null")
+	f.Fuzz(func(t *testing.T, network, dataName, classes, batch, mean, scale, names string) {
+		w := &trained{weights: &checkpoint.File{Path: "w"}}
+		err := w.read(map[string]string{"network": network, "data": dataName, "classes": classes, "batch": batch, "mean": mean, "scale": scale, "class_names": names})
+		if err == nil {
+			n, _ := strconv.Atoi(classes) // or read would have failed
+			require.Equal(t, n, w.net.Classes)
+			require.NoError(t, w.normalize.Check(w.net.Input[2]))
+			require.LessOrEqual(t, len(w.classes), w.net.Classes)
+		}
+	})
 }
 
 // TestEvalRefusesOtherData: pictures of another size, more classes, other classes.
