@@ -20,7 +20,9 @@ type dataSet struct {
 	network string // what to train without a network: the paper's best one for this data
 	folder  string // where its files lie by default; "" where it has none
 	open    func(dir string, input [3]int) (*data.Source, error)
-	classes int // of a folder of the user's own; 0 for the data sets of the table
+	test    func(dir string, input [3]int) (*data.Source, error) // open for the test pictures alone
+	measure bool                                                 // the test pictures are all that is wanted
+	classes int                                                  // of a folder of the user's own; 0 for the data sets of the table
 }
 
 // dataSets is the table of data sets.
@@ -28,13 +30,14 @@ func dataSets() []dataSet {
 	files := func(open func(string) (*data.Source, error)) func(string, [3]int) (*data.Source, error) {
 		return func(dir string, _ [3]int) (*data.Source, error) { return open(dir) }
 	}
+	digits := files(func(string) (*data.Source, error) { return data.Digits(), nil })
 	return []dataSet{
 		// No network of the paper was trained on digits; the smallest one does well.
-		{"digits", "model WRN-10-1\ndata digits\n", "", files(func(string) (*data.Source, error) { return data.Digits(), nil }), 0},
+		{name: "digits", network: "model WRN-10-1\ndata digits\n", open: digits, test: digits},
 		// Table 9: 3.8 %, 18.3 % and 1.54 %.
-		{"cifar10", "model WRN-40-10\ndropout 0.3\ndata cifar10\n", "data", files(data.OpenCIFAR10), 0},
-		{"cifar100", "model WRN-40-10\ndropout 0.3\ndata cifar100\n", "data", files(data.OpenCIFAR100), 0},
-		{"svhn", "model WRN-16-8\ndropout 0.4\ndata svhn\n", "data", files(data.OpenSVHN), 0},
+		{name: "cifar10", network: "model WRN-40-10\ndropout 0.3\ndata cifar10\n", folder: "data", open: files(data.OpenCIFAR10), test: files(data.OpenCIFAR10Test)},
+		{name: "cifar100", network: "model WRN-40-10\ndropout 0.3\ndata cifar100\n", folder: "data", open: files(data.OpenCIFAR100), test: files(data.OpenCIFAR100Test)},
+		{name: "svhn", network: "model WRN-16-8\ndropout 0.4\ndata svhn\n", folder: "data", open: files(data.OpenSVHN), test: files(data.OpenSVHNTest)},
 	}
 }
 
@@ -90,6 +93,7 @@ func folderData(flag, dir string) (dataSet, error) {
 		network: "model WRN-16-4\n",
 		folder:  dir,
 		open:    func(_ string, input [3]int) (*data.Source, error) { return folder.Read(input[0], input[1]) },
+		test:    func(_ string, input [3]int) (*data.Source, error) { return folder.ReadTest(input[0], input[1]) },
 		classes: len(folder.Classes),
 	}, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -37,7 +38,7 @@ func (c *runCommand) flagsFit() error {
 		{"--limit", c.Limit != nil}, {"--seed", c.Seed != nil}, {"--out", c.Out != ""}, {"--save-every", c.SaveEvery != nil},
 		{"--keep-every", c.KeepEvery != nil}, {"--from-step", c.FromStep != nil}, {"--scale-lr", c.ScaleLR != nil}, {"--allow-other-plan", c.OtherPlan},
 	}
-	weights, top, more := flag{"--weights", c.Weights != ""}, flag{"--top", c.Top != nil}, flag{"a second file", len(c.More) > 0}
+	weights, top, more := flag{"--weights", c.Weights != ""}, flag{"--top", c.Top != nil}, flag{"more than one file", len(c.More) > 0}
 	switch {
 	case c.Eval != "" && c.Infer != "":
 		return usagef("--eval and --infer: expected one of them")
@@ -46,7 +47,7 @@ func (c *runCommand) flagsFit() error {
 	case c.Infer != "":
 		return refuse("it makes no sense with --infer; leave it out", append(training, flag{"--data", c.Data != ""})...)
 	}
-	return refuse("only with --eval or --infer", weights, top, more)
+	return errors.Join(refuse("only with --infer", top, more), refuse("only with --eval or --infer", weights))
 }
 
 // evaluation is what `wrnc run --eval` found. Errors are in percent.
@@ -174,6 +175,7 @@ func (c *runCommand) rebatch(t *trained) error {
 // evaluationSet returns the data set of --eval.
 func (c *runCommand) evaluationSet() (dataSet, error) {
 	set, err := chooseData("--eval", c.Eval)
+	set.measure = true
 	if err == nil && c.Data != "" && (set.classes > 0 || set.folder == "") {
 		err = usagef("--data %s: --eval %s has no files there; leave --data out", c.Data, c.Eval)
 	}

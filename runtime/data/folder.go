@@ -191,14 +191,22 @@ func someOf(names []string) string {
 // Read decodes all pictures, h x w x 3. A picture of another size is scaled,
 // bicubically, after its longer side has been cut to h:w around the middle; a note
 // tells how many there were.
-func (f *Folder) Read(h, w int) (*Source, error) {
+func (f *Folder) Read(h, w int) (*Source, error) { return f.read(h, w, f.trainImages) }
+
+// ReadTest is Read of the pictures to measure with alone: Train is nil.
+func (f *Folder) ReadTest(h, w int) (*Source, error) { return f.read(h, w, nil) }
+
+func (f *Folder) read(h, w int, train []labelled) (*Source, error) {
 	src := &Source{Notes: []string{fmt.Sprintf("%s has %d classes: %s", f.dir, len(f.Classes), someOf(f.Classes))}}
 	var scaled int
 	for _, part := range []struct {
 		set    **Set
 		name   string
 		images []labelled
-	}{{&src.Train, "train", f.trainImages}, {&src.Test, f.test, f.testImages}} {
+	}{{&src.Train, "train", train}, {&src.Test, f.test, f.testImages}} {
+		if len(part.images) == 0 {
+			continue
+		}
 		set := &Set{Name: filepath.Base(f.dir) + " " + part.name, Classes: f.Classes, H: h, W: w, C: 3}
 		n, err := readPictures(set, part.images)
 		if err != nil {
@@ -209,7 +217,7 @@ func (f *Folder) Read(h, w int) (*Source, error) {
 	}
 	if scaled > 0 {
 		src.Notes = append(src.Notes, fmt.Sprintf("%d of the %d pictures in %s are not %dx%d: cut around the middle and scaled",
-			scaled, len(f.trainImages)+len(f.testImages), f.dir, w, h))
+			scaled, len(train)+len(f.testImages), f.dir, w, h))
 	}
 	if len(f.ignored) > 0 {
 		src.Notes = append(src.Notes, fmt.Sprintf("left out of %s, because not named .jpg, .jpeg or .png: %s", f.dir, someOf(f.ignored)))
