@@ -102,7 +102,7 @@ func (c *runCommand) evaluate(s *session) error {
 		return err
 	}
 	addLogits(m.Func("eval"))
-	ex, _, err := start(m, target, on, lower.Plan)
+	ex, _, err := start(m, target, on, lower.PlanPrepared)
 	if err != nil {
 		return err
 	}
