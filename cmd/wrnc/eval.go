@@ -12,6 +12,7 @@ import (
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/lower"
+	"wrnc/dsl"
 	"wrnc/runtime"
 	"wrnc/runtime/data"
 	"wrnc/runtime/metrics"
@@ -97,7 +98,7 @@ func (c *runCommand) evaluate(s *session) error {
 	for _, note := range src.Notes {
 		fmt.Fprintf(c.words(s), "note: %s\n", note)
 	}
-	m, err := compileAlone(t, "eval", compiler.Options{Batch: t.batch, Precision: ir.F32, Fuse: !c.NoFuse, Verify: true})
+	m, err := compileAlone(t.net, "eval", compiler.Options{Batch: t.batch, Precision: ir.F32, Fuse: !c.NoFuse, Verify: true})
 	if err != nil {
 		return err
 	}
@@ -201,8 +202,8 @@ func (t *trained) fits(set *data.Set) error {
 }
 
 // compileAlone compiles a network and returns one of its functions.
-func compileAlone(t *trained, function string, o compiler.Options) (*ir.Module, error) {
-	result, err := compiler.Compile(t.net, o)
+func compileAlone(net *dsl.Network, function string, o compiler.Options) (*ir.Module, error) {
+	result, err := compiler.Compile(net, o)
 	if err != nil {
 		return nil, err
 	}

@@ -306,7 +306,7 @@ func announcing(w, h uint32) []byte {
 func unfolded(t *testing.T, run, picture string) []float64 {
 	w, err := openTrained(run, "")
 	require.NoError(t, err)
-	m, err := compileAlone(w, "infer", compiler.Options{Batch: 1, Precision: ir.F32, Fuse: true})
+	m, err := compileAlone(w.net, "infer", compiler.Options{Batch: 1, Precision: ir.F32, Fuse: true})
 	require.NoError(t, err)
 	ex, _, err := start(m, targets()[0], machine{isa: kernels.Detect(), threads: 1}, lower.Plan)
 	require.NoError(t, err)

@@ -91,7 +91,7 @@ func (s *session) complain(err error) { fmt.Fprintf(s.stderr, "wrnc: %v\n", err)
 // weights where the target can do that, and loads it with its weights.
 func openInference(t *trained, target target, on machine, fuse bool) (*network.Network, error) {
 	fold := target.emit == nil // folding has no kernel text
-	m, err := compileAlone(t, "infer", compiler.Options{Batch: t.batch, Precision: ir.F32, Fuse: fuse, Fold: fold, Verify: true})
+	m, err := compileAlone(t.net, "infer", compiler.Options{Batch: t.batch, Precision: ir.F32, Fuse: fuse, Fold: fold, Verify: true})
 	if err != nil {
 		return nil, err
 	}

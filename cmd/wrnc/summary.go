@@ -95,7 +95,7 @@ func (c *summaryCommand) Run(s *session) error {
 }
 
 // planMemory compiles a network and plans what training (with its evaluation)
-// and inference need.
+// and inference, which folds and prepares, need.
 func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err error) {
 	fail := func(err error) (memory, memory, *ir.Module, error) { return memory{}, memory{}, nil, err }
 	result, err := compiler.Compile(net, compiler.Options{Batch: net.Train.Batch, Precision: ir.F32, Fuse: true, Verify: true})
@@ -111,11 +111,11 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 	if err != nil {
 		return fail(err)
 	}
-	inference, err := alone(m, "infer")
+	inference, err := compileAlone(net, "infer", compiler.Options{Batch: net.Train.Batch, Precision: ir.F32, Fuse: true, Fold: true, Verify: true})
 	if err != nil {
 		return fail(err)
 	}
-	inferPlans, err := layOut(inference, arch, lower.Plan)
+	inferPlans, err := layOut(inference, arch, lower.PlanPrepared)
 	if err != nil {
 		return fail(err)
 	}
