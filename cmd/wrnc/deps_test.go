@@ -64,10 +64,11 @@ const imports = `
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train compiler/ir
+	runtime/live:       runtime/train runtime/data runtime/metrics
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
-	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train kernels/cpu
+	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train runtime/live kernels/cpu
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
 	bench/step:         dsl compiler compiler/ir compiler/plan compiler/lower runtime runtime/cpu kernels/cpu

@@ -36,9 +36,11 @@ type runCommand struct {
 	OtherPlan bool     `name:"allow-other-plan" help:"With --resume: go on though the instruction set or the plan is another; the results then agree within rounding."`
 	NoFuse    bool     `help:"Run every operation as a kernel of its own."`
 	Poison    bool     `help:"Fill dead memory with NaN, to find reads of it. Slow."`
+	Serve     string   `help:"Show the training live on a page for a browser, at this port of this machine alone; 0 is any free one. HOST:PORT opens it to others." placeholder:"ADDR"`
 	JSON      bool     `help:"Print one JSON object an epoch, and one at the end; words go to standard error."`
 
 	kept *networkText // the network of a run that goes on
+	page *livePage    // of --serve; nil without
 }
 
 // Help shows examples.
@@ -47,8 +49,15 @@ func (c *runCommand) Help() string {
 		"\n  wrnc run --train svhn --data ~/svhn\n  wrnc run --train ~/flowers WRN-16-2\n  wrnc run --resume runs/WRN-16-4-cifar10-7-1"
 }
 
-// Run trains.
-func (c *runCommand) Run(s *session) error {
+// Run trains, and shows it where it is asked for.
+func (c *runCommand) Run(s *session) (err error) {
+	if c.page, err = openPage(c.Serve, c.words(s)); err != nil {
+		return err
+	}
+	return c.page.close(c.train(s))
+}
+
+func (c *runCommand) train(s *session) error {
 	if c.Resume != "" {
 		return c.resume(s)
 	}
@@ -123,7 +132,7 @@ func (c *runCommand) job(s *session, words io.Writer) (job, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return job{net: net, text: text, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.seed(), out: c.Out, words: c.words(s), json: c.JSON, choices: choices}, nil
+	return job{net: net, text: text, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.seed(), out: c.Out, words: c.words(s), json: c.JSON, choices: choices, page: c.page}, nil
 }
 
 func (c *runCommand) seed() uint64 {

@@ -36,6 +36,7 @@ type job struct {
 	out    string    // folder to keep the run in; "" makes one
 	words  io.Writer // what people read
 	json   bool      // records go to standard output
+	page   *livePage // shows the training; nil where nobody asked for it
 
 	choices runChoices
 	resumed *resumption // the run to go on with; nil begins one
@@ -43,6 +44,15 @@ type job struct {
 
 // trainingFunctions are the functions that a training calls.
 func trainingFunctions() []string { return []string{"train", "eval"} }
+
+// functions are those that the job calls: a training's, and for a page the one that
+// says what the network makes of each picture.
+func (j job) functions() []string {
+	if j.page == nil {
+		return trainingFunctions()
+	}
+	return append(trainingFunctions(), "infer")
+}
 
 // train compiles the job's network, says what is to come, trains, and says what
 // came of it.
@@ -52,7 +62,9 @@ func (s *session) train(j job) error {
 		return err
 	}
 	defer ex.Close()
-	if err := announce(j, m, memoryOf(plans)); err != nil {
+	planned := memoryOf(plans)
+	plans = plans[:len(trainingFunctions())] // the rest has no part in what the run computes
+	if err := announce(j, m, planned); err != nil {
 		return err
 	}
 	ctx, stop := interruptible(func() {
@@ -83,13 +95,18 @@ func (s *session) train(j job) error {
 		}
 	}
 	options.Progress = s.progress(j, options.From)
+	if err := j.page.show(s, j, planned, &options); err != nil {
+		return err
+	}
 	estimate, err := train.EstimateRun(ctx, ex, m, j.src, options)
 	if err != nil {
 		return interrupted(err, "nothing was trained")
 	}
+	j.page.expect(estimate)
 	fmt.Fprintf(j.words, "estimated time %s: %.4g ms a step\n", metrics.FormatDuration(estimate.Total), 1e3*estimate.Step.Seconds())
 	if j.resumed != nil {
 		options.Dir = j.resumed.dir
+		j.page.keptIn(options.Dir)
 		if err := j.resumed.prepare(j, plans, options); err != nil {
 			return err
 		}
@@ -100,6 +117,7 @@ func (s *session) train(j job) error {
 		return err
 	}
 	options.Dir = dir
+	j.page.keptIn(dir)
 	fmt.Fprintf(j.words, "the run is kept in %s\n\n", dir)
 	return errors.Join(s.record(ctx, j, m, ex, options), unlock())
 }
@@ -151,10 +169,7 @@ func metadata(net *dsl.Network, n data.Normalize) map[string]string {
 // progress draws where people read; from is where the run goes on, or nil.
 func (s *session) progress(j job, from *train.Checkpoint) *metrics.Progress {
 	width, isTerminal := terminal(j.words)
-	images := j.src.Train.Len()
-	if !j.net.Train.KeepShortBatch {
-		images -= images % j.net.Train.Batch
-	}
+	images := epochImages(j)
 	epochs, done := j.net.Train.Epochs, 0
 	if from != nil {
 		epochs, done = epochs-from.Point.Epoch, from.Point.Images
@@ -163,6 +178,15 @@ func (s *session) progress(j job, from *train.Checkpoint) *metrics.Progress {
 		Out: j.words, Terminal: isTerminal, NoColor: s.noColor, Width: width, Now: s.now,
 		RunImages: int64(epochs)*int64(images+j.src.Test.Len()) - int64(done),
 	})
+}
+
+// epochImages is how many images an epoch trains on.
+func epochImages(j job) int {
+	images := j.src.Train.Len()
+	if !j.net.Train.KeepShortBatch {
+		images -= images % j.net.Train.Batch
+	}
+	return images
 }
 
 // record trains, with a record of each epoch in the run's folder and, where it
@@ -207,7 +231,7 @@ func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
 	if err != nil {
 		return fail(err)
 	}
-	plans, err := layOut(m, arch, trainingFunctions()...)
+	plans, err := layOut(m, arch, j.functions()...)
 	if err != nil {
 		return fail(err)
 	}
@@ -288,10 +312,18 @@ func interruptible(told func()) (context.Context, context.CancelFunc) {
 // interrupted turns the error of an ended context into words.
 func interrupted(err error, kept string) error {
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("stopped; %s", kept)
+		return stoppedError{kept}
 	}
 	return err
 }
+
+// stoppedError is an interrupt's, in words.
+type stoppedError struct{ kept string }
+
+func (e stoppedError) Error() string { return "stopped; " + e.kept }
+
+// Unwrap tells an interrupt from other errors.
+func (stoppedError) Unwrap() error { return context.Canceled }
 
 // advise says what to do where a training has ended early.
 func advise(err error, dir string, sum train.Summary) error {

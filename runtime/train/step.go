@@ -23,8 +23,7 @@ func (t *tally) percent() float64 { return 100 * t.mistakes / float64(t.images) 
 // call runs a function on a batch and adds its loss and mistakes to t. It
 // returns the batch's mean loss.
 func (r *run) call(function string, b *data.Batch, t *tally) (float64, error) {
-	r.in.N = b.N
-	r.in.F32["images"], r.in.Labels["labels"] = b.Images, b.Labels
+	r.take(b)
 	out, err := r.ex.Run(function, r.in)
 	if err != nil {
 		return 0, err
@@ -39,10 +38,17 @@ func (r *run) call(function string, b *data.Batch, t *tally) (float64, error) {
 	return loss / float64(b.N), nil
 }
 
+// take makes a batch the next call's.
+func (r *run) take(b *data.Batch) {
+	r.in.N = b.N
+	r.in.F32["images"], r.in.Labels["labels"] = b.Images, b.Labels
+}
+
 // trainEpoch takes a step for each batch that is left of the epoch.
 func (r *run) trainEpoch(ctx context.Context, label string) error {
 	t := tally{r.at.Loss, r.at.Mistakes, r.at.Images}
 	r.o.Progress.Begin(label, int64(r.trainImages-t.images))
+	r.observeStretch(false, r.trainImages, t.images)
 	r.rate[0] = float32(r.rateOf(r.at.Epoch))
 	for b, batch := range r.train.Epoch(r.at.Epoch, r.at.Batch) {
 		if err := ctx.Err(); err != nil {
@@ -59,6 +65,7 @@ func (r *run) trainEpoch(ctx context.Context, label string) error {
 		if err := r.finite(loss); err != nil {
 			return err
 		}
+		r.observeStep(batch, loss, &t)
 		r.o.Progress.Add(int64(batch.N), fmt.Sprintf("loss %.3f", t.meanLoss()))
 		// The last step's is made after the test set, when more is known.
 		if r.o.SaveEvery > 0 && r.at.Step%int64(r.o.SaveEvery) == 0 && r.at.Batch < r.train.Batches() {
@@ -75,6 +82,7 @@ func (r *run) trainEpoch(ctx context.Context, label string) error {
 func (r *run) evaluate(ctx context.Context, label string) (tally, error) {
 	var t tally
 	r.o.Progress.Begin(label, int64(r.testImages))
+	r.observeStretch(true, r.testImages, 0)
 	for _, b := range r.test.Epoch(0, 0) {
 		if err := ctx.Err(); err != nil {
 			return t, err
@@ -84,6 +92,9 @@ func (r *run) evaluate(ctx context.Context, label string) (tally, error) {
 			return t, err
 		}
 		if err := r.finite(loss); err != nil { // the last step of the epoch broke the weights
+			return t, err
+		}
+		if err := r.observeTest(b); err != nil {
 			return t, err
 		}
 		r.o.Progress.Add(int64(b.N), "")

@@ -60,6 +60,11 @@ type Options struct {
 	// Write writes a file whole or not at all; nil is checkpoint.Write.
 	Write func(path string, tensors []checkpoint.Tensor, metadata map[string]string) error
 
+	// Observer is told how the run goes; nil: nobody is. With one, the module's
+	// function infer, which returns the logits of images, is called on the test set
+	// besides eval, and must be loaded.
+	Observer Observer
+
 	Log      *metrics.Log      // gets a record an epoch
 	Progress *metrics.Progress // draws; must not be nil
 	Now      func() time.Time  // the clock, for speeds and durations alone
@@ -297,6 +302,9 @@ func (r *run) finish(label string, record metrics.Epoch) error {
 	r.o.Progress.Finish(fmt.Sprintf("%s  lr %.4g  loss %.4f  train error %.2f %%  test error %.2f %%  %.0f img/s  %.1fs",
 		label, float64(record.LR), float64(record.TrainLoss), float64(record.TrainError), test,
 		float64(record.ImagesPerSecond), float64(record.Seconds)))
+	if r.o.Observer != nil {
+		r.o.Observer.Epoch(record)
+	}
 	if err := r.o.Log.Epoch(record); err != nil {
 		return &SaveError{r.saved, err}
 	}

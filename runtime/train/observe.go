@@ -1,0 +1,96 @@
+package train
+
+import (
+	"fmt"
+
+	"wrnc/runtime/data"
+	"wrnc/runtime/metrics"
+)
+
+// Observer is told how a run goes. Its methods are called between two calls of the
+// device, by the goroutine that trains: they should be quick, and must not keep the
+// slices that they are given. Nothing that they do changes what is computed.
+type Observer interface {
+	// Begin tells that an epoch's training, or the test after it, begins or goes on.
+	Begin(Stretch)
+	// Step tells of a step that was taken.
+	Step(Step)
+	// Tested tells what the network makes of a batch of the test set.
+	Tested(Tested)
+	// Epoch tells that an epoch is over, and its weights are kept.
+	Epoch(metrics.Epoch)
+}
+
+// Stretch is an epoch's training, or the test after it.
+type Stretch struct {
+	Epoch  int     // counted from 1
+	Test   bool    // the test
+	Step   int64   // steps taken in all
+	Images int     // of the stretch
+	Done   int     // of these before; not 0 where a run goes on
+	Rate   float64 // learning rate of the epoch
+}
+
+// Step is a step of training that was taken.
+type Step struct {
+	Step      int64   // of the run, counted from 1
+	Images    int     // of the batch
+	Done      int     // images of the epoch that were trained on
+	Loss      float64 // of the batch, an image
+	MeanLoss  float64 // of the epoch so far, an image
+	MeanError float64 // of the epoch so far, percent
+}
+
+// Tested is what the network makes of a batch of the test set.
+type Tested struct {
+	Index  []int32   // [N] the pictures' numbers in the set
+	Labels []int32   // [N] their classes
+	Logits []float32 // [N, classes]
+}
+
+// observeStep tells the observer of the step that was just taken.
+func (r *run) observeStep(b *data.Batch, loss float64, t *tally) {
+	if r.o.Observer == nil {
+		return
+	}
+	r.o.Observer.Step(Step{
+		Step: r.at.Step, Images: b.N, Done: t.images, Loss: loss, MeanLoss: t.meanLoss(), MeanError: t.percent(),
+	})
+}
+
+// observeStretch tells the observer what begins.
+func (r *run) observeStretch(test bool, images, done int) {
+	if r.o.Observer == nil {
+		return
+	}
+	r.o.Observer.Begin(Stretch{
+		Epoch: r.at.Epoch + 1, Test: test, Step: r.at.Step, Images: images, Done: done, Rate: r.rateOf(r.at.Epoch),
+	})
+}
+
+// observeTest shows the observer the logits of a batch that eval was just called
+// with. eval returns sums alone, so this is a second call; it writes no state.
+func (r *run) observeTest(b *data.Batch) error {
+	if r.o.Observer == nil {
+		return nil
+	}
+	logits, err := r.infer(b)
+	if err != nil {
+		return err
+	}
+	r.o.Observer.Tested(Tested{Index: b.Index, Labels: b.Labels, Logits: logits})
+	return nil
+}
+
+// infer returns the logits of a batch, a view that the next call overwrites.
+func (r *run) infer(b *data.Batch) ([]float32, error) {
+	r.take(b)
+	out, err := r.ex.Run("infer", r.in)
+	if err != nil {
+		return nil, err
+	}
+	if len(out) != 1 || len(out[0]) == 0 || len(out[0])%b.N != 0 {
+		return nil, fmt.Errorf("train: function infer does not return the logits of %d images", b.N)
+	}
+	return out[0], nil
+}

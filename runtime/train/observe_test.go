@@ -1,0 +1,117 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"wrnc/runtime/metrics"
+)
+
+// notes writes down what an observer is told.
+type notes struct{ lines []string }
+
+func (n *notes) add(format string, args ...any) {
+	n.lines = append(n.lines, fmt.Sprintf(format, args...))
+}
+
+func (n *notes) Begin(s Stretch) { n.add("begin %+v", s) }
+func (n *notes) Step(s Step)     { n.add("step %+v", s) }
+func (n *notes) Tested(t Tested) { n.add("tested %v %v %v", t.Index, t.Labels, t.Logits) }
+func (n *notes) Epoch(e metrics.Epoch) {
+	n.add("epoch %d after step %d", e.Epoch, e.Step)
+}
+
+// TestObserver requires that an observer is told of all, in order, and that the run
+// is the same with one as without.
+func TestObserver(t *testing.T) {
+	run := func(observer Observer) (*fake, string) {
+		ex, m := module()
+		o, log := options(t)
+		o.Observer = observer
+		_, err := Run(t.Context(), ex, m, source(), o)
+		require.NoError(t, err)
+		return ex, log.String()
+	}
+	var told notes
+	with, log := run(&told)
+	without, other := run(nil)
+	require.Equal(t, other, log)
+	require.Equal(t, without.state, with.state)
+	seen := slices.DeleteFunc(slices.Clone(with.calls), func(c call) bool { return c.function == "infer" })
+	require.Equal(t, without.calls, seen)
+	require.Len(t, with.of("infer"), 6)
+
+	require.Len(t, told.lines, 3*7)
+	mean := func(line string) float64 {
+		var s Step
+		_, err := fmt.Sscanf(line, "step {Step:%d Images:%d Done:%d Loss:%g MeanLoss:%g MeanError:%g}", &s.Step, &s.Images, &s.Done, &s.Loss, &s.MeanLoss, &s.MeanError)
+		require.NoError(t, err, line)
+		require.Equal(t, 4, s.Images)
+		require.Equal(t, 50.0, s.MeanError)
+		return s.MeanLoss
+	}
+	require.Equal(t, "begin {Epoch:2 Test:false Step:2 Images:8 Done:0 Rate:0.5}", told.lines[7])
+	mean(told.lines[8])
+	require.Contains(t, told.lines[9], "step {Step:4 Images:4 Done:8 ")
+	read, err := metrics.Read(strings.NewReader(log))
+	require.NoError(t, err)
+	require.InDelta(t, float64(read.Epochs[1].TrainLoss), mean(told.lines[9]), 1e-12, "the mean after the last step is the record's")
+	require.Equal(t, []string{
+		"begin {Epoch:2 Test:true Step:4 Images:6 Done:0 Rate:0.5}",
+		"tested [0 1 2 3] [0 1 2 0] [0 0 0 1 0 0 2 0 0 3 0 0]",
+		"tested [4 5] [1 2] [4 0 0 5 0 0]",
+		"epoch 2 after step 4",
+	}, told.lines[10:14])
+}
+
+// TestObserverOfARunThatGoesOn is told where the epoch stands.
+func TestObserverOfARunThatGoesOn(t *testing.T) {
+	ex, m := module()
+	o, _ := options(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ex.onStep = func(n int) float32 {
+		if n == 2 {
+			cancel()
+		}
+		return 0
+	}
+	_, err := Run(ctx, ex, m, source(), o)
+	require.ErrorIs(t, err, context.Canceled)
+	kept, err := Checkpoints(o.Dir)
+	require.NoError(t, err)
+	o.From, err = ReadCheckpoint(kept[len(kept)-1].Path, m)
+	require.NoError(t, err)
+	var told notes
+	o.Observer = &told
+	ex.onStep = nil
+	_, err = Run(t.Context(), ex, m, source(), o)
+	require.NoError(t, err)
+	require.Equal(t, "begin {Epoch:2 Test:false Step:3 Images:8 Done:4 Rate:0.5}", told.lines[0])
+	require.Contains(t, told.lines[1], "step {Step:4 Images:4 Done:8 ")
+}
+
+// TestEstimateCountsTheLogits requires that the test's time has the second call.
+func TestEstimateCountsTheLogits(t *testing.T) {
+	ex, m := module()
+	o, _ := options(t)
+	o.Observer = &notes{}
+	est, err := EstimateRun(t.Context(), ex, m, source(), o)
+	require.NoError(t, err)
+	require.Len(t, ex.of("infer"), len(ex.of("eval")))
+	require.Positive(t, est.Test)
+}
+
+// TestObserverNeedsInfer refuses a module whose infer returns no logits.
+func TestObserverNeedsInfer(t *testing.T) {
+	ex, m := module()
+	o, _ := options(t)
+	o.Observer = &notes{}
+	ex.noLogits = true
+	_, err := Run(t.Context(), ex, m, source(), o)
+	require.EqualError(t, err, "train: function infer does not return the logits of 4 images")
+}
