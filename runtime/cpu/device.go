@@ -142,7 +142,10 @@ func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
 	}
 	f.n = in.N
 	for t := range f.launches {
-		p.pool.run(&f.launches[t], f.n)
+		l := &f.launches[t]
+		begun := l.watch.begin()
+		p.pool.run(l, f.n)
+		l.watch.end(begun)
 		if p.opts.Poison {
 			f.poisonDead(t)
 		}
