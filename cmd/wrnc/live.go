@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
+	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
+	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime/live"
 	"wrnc/runtime/metrics"
@@ -38,7 +41,7 @@ func openPage(address string, words io.Writer) (*livePage, error) {
 }
 
 // show begins to serve, and has the training observed.
-func (p *livePage) show(s *session, j job, planned memory, o *train.Options) error {
+func (p *livePage) show(s *session, j job, m *ir.Module, plans []*plan.Plan, planned memory, o *train.Options) error {
 	if p == nil {
 		return nil
 	}
@@ -51,7 +54,7 @@ func (p *livePage) show(s *session, j job, planned memory, o *train.Options) err
 		Model: j.net.Name, Data: j.net.Data.Name, Classes: j.src.Test.Classes,
 		Epochs: r.Epochs, Batch: r.Batch, Images: epochImages(j), TestImages: j.src.Test.Len(), Seed: j.seed, Recipe: r.Recipe,
 		Target: fmt.Sprintf("%s, %s, threads: %d, f32", j.target.name, j.on.isa.Name, j.on.threads),
-		Rates:  rates(r, rateScale(o)),
+		Rates:  rates(r, rateScale(o)), Kernels: stepKernels(m, plans),
 		Memory: live.Memory{State: planned.state, Activations: planned.arena, Scratch: j.on.threads * planned.scratch},
 	}
 	for _, row := range layerRows(forward.Func("infer"), byLayer) {
@@ -71,6 +74,20 @@ func (p *livePage) show(s *session, j job, planned memory, o *train.Options) err
 		fmt.Fprintf(p.words, "warning: the live page has no password; whoever can reach this address sees the network, its results and the test pictures\n")
 	}
 	return nil
+}
+
+// stepKernels lists the kernels of a step with what their fusions are for.
+func stepKernels(m *ir.Module, plans []*plan.Plan) []live.Kernel {
+	step := plans[slices.IndexFunc(plans, func(p *plan.Plan) bool { return p.Func == "train" })]
+	parts := map[string]string{}
+	for _, n := range m.Func(step.Func).Nodes {
+		parts[n.Layer] = n.Attrs.Kind
+	}
+	var kernels []live.Kernel
+	for _, k := range step.Kernels {
+		kernels = append(kernels, live.Kernel{Name: k.Name, Part: parts[k.Region]})
+	}
+	return kernels
 }
 
 // rateScale is what the recipe's rates are multiplied by from here on.

@@ -95,7 +95,7 @@ func (s *session) train(j job) error {
 		}
 	}
 	options.Progress = s.progress(j, options.From)
-	if err := j.page.show(s, j, planned, &options); err != nil {
+	if err := j.page.show(s, j, m, plans, planned, &options); err != nil {
 		return err
 	}
 	estimate, err := train.EstimateRun(ctx, ex, m, j.src, options)

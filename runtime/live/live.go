@@ -25,10 +25,17 @@ type Facts struct {
 	Seed       uint64   `json:"seed,string"` // a browser's numbers have 53 bits
 	Recipe     string   `json:"recipe"`
 	Target     string   `json:"target"`
-	Folder     string   `json:"folder"` // that the run is kept in; "" where there is none yet
-	Rates      []Rate   `json:"rates"`  // ascending
-	Layers     []Layer  `json:"layers"` // in order
+	Folder     string   `json:"folder"`  // that the run is kept in; "" where there is none yet
+	Rates      []Rate   `json:"rates"`   // ascending
+	Layers     []Layer  `json:"layers"`  // in order
+	Kernels    []Kernel `json:"kernels"` // of a step, in the order of the plan
 	Memory     Memory   `json:"memory"`
+}
+
+// Kernel is a kernel of a step of training.
+type Kernel struct {
+	Name string `json:"name"`
+	Part string `json:"part"` // kind of the fusion that it works for
 }
 
 // Rate is the learning rate from an epoch on, counted from 1.
@@ -92,6 +99,12 @@ type test struct {
 	Confused []mistake `json:"confused"` // the most frequent mistakes
 	Sample   []guess   `json:"sample"`   // the same pictures in every test
 	Surest   []guess   `json:"surest"`   // the mistakes that it is surest of
+}
+
+// times are the means over the steps that were timed.
+type times struct {
+	Steps   int              `json:"steps"`
+	Kernels []metrics.Number `json:"kernels"` // milliseconds, by the kernel's number
 }
 
 // mistake is a class that is taken for another.

@@ -1,5 +1,5 @@
 'use strict';
-// The state is what wrnc told last: facts, now, epochs, loss, test. A view is drawn
+// The state is what wrnc told last: facts, now, epochs, loss, test, times. A view is drawn
 // anew when a part that it reads has changed. Names come from files of the user's and
 // of others, so they only ever become text, never HTML.
 const root = document.documentElement;
@@ -290,7 +290,7 @@ function whereText(f, n, part) {
 function leftText(n) {
   if (ended) return 'ran for ' + duration(n.seconds);
   if (!known(n.left)) return 'running for ' + duration(n.seconds);
-  return (known(n.epoch_left) && n.epoch ? `${duration(n.epoch_left)} to the end of the ${n.phase === 'evaluating' ? 'test' : 'epoch'} · ` : '') + `${duration(n.left)} in all · running for ${duration(n.seconds)}`;
+  return (known(n.epoch_left) && n.epoch ? `${duration(n.epoch_left)} left of the ${n.phase === 'evaluating' ? 'test' : 'epoch'} · ` : '') + `${duration(n.left)} of the run · running for ${duration(n.seconds)}`;
 }
 
 // tile returns what sets a tile's number and the line below it.
@@ -313,7 +313,7 @@ function fillTiles() {
   const change = f.rates && f.rates.find(r => r.from > Math.max(1, n.epoch));
   tiles.rate(digits(known(n.lr) ? n.lr : f.rates && f.rates[0].rate), ended ? '' : change ? `${digits(change.rate)} from epoch ${change.from}` : 'to the end');
   tiles.speed(speedText(known(n.speed) ? n.speed : last && last.images_per_second), known(n.speed) && n.speed > 0 ? `${digits(1000 * f.batch / n.speed, 3)} ms a step of ${f.batch}` : '');
-  tiles.memory(bytes(peak(f)), `planned; the process has ${bytes(n.process)}`);
+  tiles.memory(bytes(peak(f)), `planned; process ${bytes(n.process)}`);
 }
 const peak = f => f.memory.state + f.memory.activations + f.memory.scratch;
 
@@ -360,24 +360,55 @@ function fillNetwork() {
   say($('network-note'), `${count(all.params)} parameters; ${count(all.macs)} multiply-adds an image, forward.`);
 }
 
+// stack shows what a whole is made of, with a legend: parts of a class, a name and a size.
+function stack(card, parts, write) {
+  const all = parts.reduce((sum, part) => sum + part[2], 0) || 1;
+  const bar = card.querySelector('.stack');
+  bar.replaceChildren(...parts.map(([className, name, size]) => {
+    const e = make('i', { className, title: `${name} ${write(size)}` });
+    e.style.width = (100 * size / all) + '%';
+    return e;
+  }));
+  bar.setAttribute('aria-label', parts.map(([, name, size]) => `${name} ${write(size)}`).join(', '));
+  card.querySelector('.legend').replaceChildren(...parts.map(([className, name, size]) => make('li', null, make('i', { className }), `${name} ${write(size)}`)));
+}
+
 function fillMemory() {
   const f = state.facts, n = state.now;
   if (!f || !n) return;
-  const m = f.memory, parts = [['state', m.state], ['activations', m.activations], ['scratch', m.scratch]];
-  const stack = $('memory').querySelector('.stack');
-  stack.replaceChildren(...parts.map(([name, size]) => {
-    const e = make('i', { className: 'm-' + name, title: `${name} ${bytes(size)}` });
-    e.style.width = (100 * size / (peak(f) || 1)) + '%';
-    return e;
-  }));
-  stack.setAttribute('aria-label', parts.map(([name, size]) => `${name} ${bytes(size)}`).join(', '));
-  $('memory').querySelector('.legend').replaceChildren(...parts.map(([name, size]) => make('li', null, make('i', { className: 'm-' + name }), `${name} ${bytes(size)}`)));
+  const m = f.memory;
+  stack($('memory'), [['m-state', 'state', m.state], ['m-activations', 'activations', m.activations], ['m-scratch', 'scratch', m.scratch]], bytes);
   const rows = {
     planned: `${bytes(peak(f))} at peak, taken before the first step`, process: `${bytes(n.process)} in all, with the pictures`,
     data: `${count(f.images)} images an epoch, ${count(f.test_images)} to test with, ${plural((f.classes || []).length, 'class', 'classes')}`,
     training: `${plural(f.epochs, 'epoch', 'epochs')}, batch ${count(f.batch)}, ${f.recipe} recipe`, seed: f.seed, target: f.target, folder: f.folder || 'none yet',
   };
   $('choices').replaceChildren(...Object.entries(rows).map(([k, v]) => make('div', null, make('dt', null, k), make('dd', null, v))));
+}
+
+// ---- Where the time of a step goes.
+
+const kinds = {
+  conv_fprop: 'convolutions', conv_dgrad: 'gradients of activations', conv_wgrad: 'gradients of weights', map: 'elementwise, updates',
+  channel: 'channel arithmetic', pool: 'pooling', opaque: 'loss', other: 'other',
+};
+const kindOf = k => kinds[k.part] ? k.part : 'other';
+const milliseconds = v => v >= 99.95 ? count(v) : v >= 9.995 ? v.toFixed(1) : v >= 0.9995 ? v.toFixed(2) : v.toFixed(3);
+function fillKernels() {
+  const t = state.times, f = state.facts, card = $('kernels');
+  card.hidden = !t || !f;
+  if (card.hidden) return;
+  const all = t.kernels.reduce((a, b) => a + b, 0) || 1;
+  const kernels = (f.kernels || []).map((k, i) => ({ name: k.name, kind: kindOf(k), ms: t.kernels[i] || 0 })).sort((a, b) => b.ms - a.ms);
+  const most = Math.max(1e-9, ...kernels.map(k => k.ms));
+  say($('kernels-note'), `${milliseconds(all)} ms a step in ${plural(kernels.length, 'kernel', 'kernels')}, the mean of ${plural(t.steps, 'step', 'steps')} that ${t.steps === 1 ? 'was' : 'were'} timed: one in fifty. Kernels that run side by side share the time by their work.`);
+  const byKind = Object.entries(kinds).map(([kind, name]) => ['k-' + kind, name, kernels.reduce((a, k) => a + (k.kind === kind ? k.ms : 0), 0)]);
+  stack(card, byKind.filter(([, , ms]) => ms > 0), ms => percent(100 * ms / all, 1));
+  card.querySelector('tbody').replaceChildren(...kernels.map(k => {
+    const meter = make('i', { className: 'k-' + k.kind });
+    meter.style.width = (100 * k.ms / most) + '%';
+    return make('tr', null, make('td', { className: 'name', title: k.name }, k.name), make('td', null, kinds[k.kind]), make('td', null, milliseconds(k.ms)), make('td', null, percent(100 * k.ms / all, 1)), make('td', { className: 'meter' }, meter));
+  }));
 }
 
 // ---- What the network makes of the test set.
@@ -487,7 +518,7 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', fillMatrix
 
 const views = [
   [['facts', 'now', 'epochs'], head], [['facts', 'now', 'epochs'], fillTiles], ...charts.map(([parts, c]) => [parts, () => c.draw()]),
-  [['epochs'], fillNumbers], [['facts'], fillNetwork], [['facts', 'now'], fillMemory], [['facts', 'test', 'run'], fillPictures], [['facts', 'test'], fillMatrix],
+  [['epochs'], fillNumbers], [['facts', 'times'], fillKernels], [['facts'], fillNetwork], [['facts', 'now'], fillMemory], [['facts', 'test', 'run'], fillPictures], [['facts', 'test'], fillMatrix],
 ];
 function take(message, whole) {
   if (whole) {

@@ -14,23 +14,32 @@ import (
 	"time"
 )
 
-// The bounds of what clients can take of this process.
-const (
-	maxConnections = 64       // further ones are closed at once
-	maxReaders     = 16       // of events; further ones are told to come later
-	maxHeader      = 16 << 10 // bytes
-	readTimeout    = 5 * time.Second
-	writeTimeout   = 5 * time.Second // of an answer, or of one event; who takes no more is dropped
-	idleTimeout    = time.Minute
-	closeTimeout   = 2 * time.Second
-)
+// limits bound what clients can take of this process.
+type limits struct {
+	connections int           // further ones are closed at once
+	readers     int           // of events; further ones are told to come later
+	header      int           // bytes
+	read        time.Duration // of a request
+	write       time.Duration // of an answer, or of one event; who takes no more is dropped
+	idle        time.Duration // between requests
+	close       time.Duration // of all that is under way at the end
+	interval    time.Duration // between two events
+	quiet       time.Duration // after which a reader is told that there is nothing new
+}
+
+func usualLimits() limits {
+	return limits{
+		connections: 64, readers: 16, header: 16 << 10,
+		read: 5 * time.Second, write: 5 * time.Second, idle: time.Minute, close: 2 * time.Second,
+		interval: time.Second / 4, quiet: 15 * time.Second,
+	}
+}
 
 // Server serves the page of a run.
 type Server struct {
 	listener net.Listener
 	names    hosts
-	interval time.Duration // between two events
-	quiet    time.Duration // after which a reader is told that there is nothing new
+	limits   limits
 	server   *http.Server
 	readers  chan struct{} // holds one for each reader of events
 	closing  context.Context
@@ -41,7 +50,9 @@ type Server struct {
 
 // Listen takes an address: HOST:PORT, or PORT or :PORT at the loopback interface;
 // port 0 is any that is free. Nothing is answered before [Server.Serve].
-func Listen(address string) (*Server, error) {
+func Listen(address string) (*Server, error) { return listen(address, usualLimits()) }
+
+func listen(address string, most limits) (*Server, error) {
 	host, port, err := parseAddress(address)
 	if err != nil {
 		return nil, err
@@ -51,8 +62,7 @@ func Listen(address string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		listener: limit(l, maxConnections), names: namesOf(host),
-		interval: time.Second / 4, quiet: 15 * time.Second, readers: make(chan struct{}, maxReaders),
+		listener: limit(l, most.connections), names: namesOf(host), limits: most, readers: make(chan struct{}, most.readers),
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	return s, nil
@@ -71,8 +81,11 @@ func (s *Server) Exposed() bool {
 func (s *Server) Serve(m *Monitor) {
 	s.server = &http.Server{
 		Handler:           s.handler(m),
-		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: s.limits.read,
+		ReadTimeout:       s.limits.read,
+		WriteTimeout:      s.limits.write,
+		IdleTimeout:       s.limits.idle,
+		MaxHeaderBytes:    s.limits.header,
 		// What goes wrong with a connection is its client's affair, and the terminal is the training's.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
@@ -90,7 +103,7 @@ func (s *Server) Close() error {
 	if s.server == nil {
 		return s.listener.Close()
 	}
-	patience, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	patience, cancel := context.WithTimeout(context.Background(), s.limits.close)
 	defer cancel()
 	err := s.server.Shutdown(patience)
 	if errors.Is(err, context.DeadlineExceeded) { // a client that takes nothing
@@ -170,19 +183,19 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, m *Monitor)
 		defer func() { <-s.readers }()
 	default:
 		w.Header().Set("Retry-After", "5")
-		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("%d pages are open, and no more are served; close one", maxReaders))
+		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("%d pages are open, and no more are served; close one", s.limits.readers))
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := &events{w: w, control: http.NewResponseController(w), quiet: s.quiet}
+	out := &events{w: w, control: http.NewResponseController(w), limits: s.limits}
 	if err := out.control.SetReadDeadline(time.Time{}); err != nil { // else the request's would end the answer
 		refuse(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	tick := time.NewTicker(s.interval)
+	tick := time.NewTicker(s.limits.interval)
 	defer tick.Stop()
 	for {
 		if err := out.send(m); err != nil {
@@ -203,16 +216,16 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request, m *Monitor)
 type events struct {
 	w       io.Writer
 	control *http.ResponseController
-	quiet   time.Duration
+	limits  limits
 	seen    versions
 	sent    time.Time
 }
 
 // send tells the reader what is new, or now and then that there is nothing.
 func (e *events) send(m *Monitor) error {
-	kind := "change"
+	head := "event: change"
 	if e.seen == (versions{}) {
-		kind = "all"
+		head = "retry: 1000\nevent: all" // the browser comes back after a second
 	}
 	text, now, err := m.message(e.seen)
 	if err != nil {
@@ -220,17 +233,17 @@ func (e *events) send(m *Monitor) error {
 	}
 	e.seen = now
 	if text == nil {
-		if time.Since(e.sent) < e.quiet {
+		if time.Since(e.sent) < e.limits.quiet {
 			return nil
 		}
 		return e.write(": nothing new\n\n")
 	}
-	return e.write(fmt.Sprintf("event: %s\ndata: %s\n\n", kind, text)) // JSON has no ends of lines
+	return e.write(fmt.Sprintf("%s\ndata: %s\n\n", head, text)) // JSON has no ends of lines
 }
 
 func (e *events) write(text string) error {
 	e.sent = time.Now()
-	if err := e.control.SetWriteDeadline(e.sent.Add(writeTimeout)); err != nil {
+	if err := e.control.SetWriteDeadline(e.sent.Add(e.limits.write)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(e.w, text); err != nil {

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 
+	"wrnc/runtime"
 	"wrnc/runtime/data"
 	"wrnc/runtime/metrics"
 )
@@ -15,6 +16,9 @@ type Observer interface {
 	Begin(Stretch)
 	// Step tells of a step that was taken.
 	Step(Step)
+	// Timed tells how long the launches of one step took. It is called now and then,
+	// where the device can tell, before the Step of that step.
+	Timed([]runtime.LaunchTime)
 	// Tested tells what the network makes of a batch of the test set.
 	Tested(Tested)
 	// Epoch tells that an epoch is over, and its weights are kept.
@@ -46,6 +50,30 @@ type Tested struct {
 	Index  []int32   // [N] the pictures' numbers in the set
 	Labels []int32   // [N] their classes
 	Logits []float32 // [N, classes]
+}
+
+// A step is timed in each timedEvery, and not the first, which touches memory for the
+// first time.
+const (
+	timedEvery = 50
+	timedFirst = 2
+)
+
+// step takes a step of training, timed if it is one of those, and adds its loss and
+// mistakes to t. It returns the batch's mean loss.
+func (r *run) step(b *data.Batch, t *tally) (float64, error) {
+	r.in.U64["step"] = uint64(r.at.Step)
+	profiler, can := r.ex.(runtime.Profiler)
+	if r.o.Observer == nil || !can || r.at.Step%timedEvery != timedFirst {
+		return r.call("train", b, t)
+	}
+	profiler.Profile(true)
+	defer profiler.Profile(false)
+	loss, err := r.call("train", b, t)
+	if err == nil {
+		r.o.Observer.Timed(profiler.LaunchTimes("train"))
+	}
+	return loss, err
 }
 
 // observeStep tells the observer of the step that was just taken.

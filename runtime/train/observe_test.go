@@ -6,9 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"wrnc/runtime"
+	"wrnc/runtime/checkpoint"
 	"wrnc/runtime/metrics"
 )
 
@@ -21,6 +24,9 @@ func (n *notes) add(format string, args ...any) {
 
 func (n *notes) Begin(s Stretch) { n.add("begin %+v", s) }
 func (n *notes) Step(s Step)     { n.add("step %+v", s) }
+func (n *notes) Timed(launches []runtime.LaunchTime) {
+	n.add("timed %v", launches)
+}
 func (n *notes) Tested(t Tested) { n.add("tested %v %v %v", t.Index, t.Labels, t.Logits) }
 func (n *notes) Epoch(e metrics.Epoch) {
 	n.add("epoch %d after step %d", e.Epoch, e.Step)
@@ -114,4 +120,58 @@ func TestObserverNeedsInfer(t *testing.T) {
 	ex.noLogits = true
 	_, err := Run(t.Context(), ex, m, source(), o)
 	require.EqualError(t, err, "train: function infer does not return the logits of 4 images")
+}
+
+// stopwatch is a fake that can be timed.
+type stopwatch struct {
+	*fake
+	on    bool
+	timed []uint64 // steps
+}
+
+func (s *stopwatch) Profile(on bool) { s.on = on }
+
+func (s *stopwatch) LaunchTimes(function string) []runtime.LaunchTime {
+	if !s.on {
+		return nil
+	}
+	return []runtime.LaunchTime{{Calls: 1, Spent: runtime.Spent{Sum: time.Duration(len(function))}}}
+}
+
+func (s *stopwatch) Run(function string, in runtime.Inputs) ([][]float32, error) {
+	if s.on {
+		s.timed = append(s.timed, in.U64["step"])
+	}
+	return s.fake.Run(function, in)
+}
+
+// TestTimed times a step in fifty, where somebody is told, and that step alone.
+func TestTimed(t *testing.T) {
+	for _, observed := range []bool{true, false} {
+		ex, m := module()
+		watch := &stopwatch{fake: ex}
+		o, _ := options(t)
+		o.Recipe.Epochs = slices.Repeat(o.Recipe.Epochs[:1], 60) // of two steps
+		o.Write = func(string, []checkpoint.Tensor, map[string]string) error { return nil } // it takes time
+		var told notes
+		if observed {
+			o.Observer = &told
+		}
+		_, err := Run(t.Context(), watch, m, source(), o)
+		require.NoError(t, err)
+		if !observed {
+			require.Empty(t, watch.timed)
+			continue
+		}
+		require.Equal(t, []uint64{2, 52, 102}, watch.timed)
+		require.False(t, watch.on)
+		var lines []string
+		for i, line := range told.lines {
+			if strings.HasPrefix(line, "timed ") {
+				lines = append(lines, line)
+				require.Contains(t, told.lines[i+1], "step {", "before the step itself")
+			}
+		}
+		require.Equal(t, slices.Repeat([]string{"timed [{1 {5ns 0s} []}]"}, 3), lines)
+	}
 }

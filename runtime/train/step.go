@@ -54,8 +54,7 @@ func (r *run) trainEpoch(ctx context.Context, label string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.in.U64["step"] = uint64(r.at.Step)
-		loss, err := r.call("train", batch, &t)
+		loss, err := r.step(batch, &t)
 		if err != nil {
 			return err
 		}

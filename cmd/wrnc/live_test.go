@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"wrnc/runtime/data"
+)
+
+// words are what a program says, while it says it.
+type words struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+// hear waits for a part of what is said, and returns its groups.
+func (w *words) hear(t *testing.T, pattern string) []string {
+	t.Helper()
+	var found []string
+	require.Eventually(t, func() bool {
+		found = regexp.MustCompile(pattern).FindStringSubmatch(w.String())
+		return found != nil
+	}, time.Minute, 5*time.Millisecond, "%s is not said", pattern)
+	return found
+}
+
+func noInterrupt(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot interrupt another there")
+	}
+}
+
+// TestServeChangesNothing requires of a training that is shown all the bits of one
+// that is not, and that it ends by an interrupt.
+func TestServeChangesNothing(t *testing.T) {
+	noInterrupt(t)
+	whole := reference(t)
+	dir := filepath.Join(t.TempDir(), "shown")
+	var said words
+	cmd := exec.Command("wrnctiny", append(begin(t, dir), "--serve", "0")...)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	require.NoError(t, cmd.Start())
+	url := said.hear(t, `live page (http://127\.0\.0\.1:\d+/)\n`)[1]
+	said.hear(t, "test error .* kept in .*\nthe live page stays at "+regexp.QuoteMeta(url)+" until Ctrl-C\n$")
+	r, err := http.Get(url + "api/state")
+	require.NoError(t, err)
+	state, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	require.NoError(t, r.Body.Close())
+	require.Contains(t, string(state), `"phase":"finished"`)
+	require.Contains(t, string(state), `"folder":"`+dir+`"`)
+	_, err = os.Stat(filepath.Join(dir, "lock"))
+	require.NoError(t, err)
+	again, err := exec.Command("wrnctiny", resume(dir)...).CombinedOutput()
+	require.NoError(t, err, "the run is free while the page stays: %s", again)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, cmd.Wait(), "%s", said.String())
+	requireSameRun(t, whole, dir)
+
+	// A run that was not shown can be when it goes on, and the other way round.
+	require.NotContains(t, said.String(), "plan-infer")
+	_, err = os.Stat(filepath.Join(dir, "plan-infer.txt"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestServedPredictions requires that the matrix has as many mistakes as eval counts.
+func TestServedPredictions(t *testing.T) {
+	noInterrupt(t)
+	p := serve(t, someDigits(t, 320, 300), "WRN-10-1", "--epochs", "2", "--batch", "32")
+	p.said.hear(t, "stays at")
+	r, err := http.Get(p.url + "api/state")
+	require.NoError(t, err)
+	text, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	require.NoError(t, r.Body.Close())
+	p.interrupt(0)
+	wrong := regexp.MustCompile(`"images":300,"mistakes":(\d+)`).FindStringSubmatch(string(text))
+	require.NotNil(t, wrong)
+	errors := p.said.hear(t, `epoch 2/2 .* test error (\S+) %`)[1]
+	var mistakes int
+	var percent float64
+	_, err = fmt.Sscan(wrong[1]+" "+errors, &mistakes, &percent)
+	require.NoError(t, err)
+	require.InDelta(t, 100*float64(mistakes)/300, percent, 0.005+1e-9, "as printed")
+	require.Contains(t, string(text), `"times":{"steps":1,"kernels":[`)
+}
+
+// TestServeDiverged shows a training that is lost, until Ctrl-C, and then fails.
+func TestServeDiverged(t *testing.T) {
+	noInterrupt(t)
+	p := serve(t, someDigits(t, 64, 20), "WRN-10-1", "--epochs", "4", "--batch", "32", "--lr", "1000")
+	p.said.hear(t, "\ntraining diverged: .*\nthe live page stays at")
+	r, err := http.Get(p.url + "api/state")
+	require.NoError(t, err)
+	text, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	require.NoError(t, r.Body.Close())
+	require.Contains(t, string(text), `"phase":"diverged","error":"training diverged: `)
+	p.interrupt(1)
+	require.Contains(t, p.errors.String(), "wrnc: training diverged: ")
+}
+
+// served is a training with a page, in this process.
+type served struct {
+	t            *testing.T
+	url          string
+	said, errors *words
+	code         chan int
+}
+
+// someDigits opens the first pictures of digits, and of those to test with.
+func someDigits(t *testing.T, train, test int) *data.Source {
+	src := limited(data.Digits(), train)
+	rest := *src.Test
+	rest.Labels, rest.Images = rest.Labels[:test], rest.Images[:test*rest.H*rest.W*rest.C]
+	src.Test = &rest
+	return src
+}
+
+// serve begins a training on src, at a port that is free unless one is given.
+func serve(t *testing.T, src *data.Source, args ...string) *served {
+	p := &served{t: t, said: &words{}, errors: &words{}, code: make(chan int, 1)}
+	s := newSession(p.said, p.errors)
+	s.open = func(dataSet, string, [3]int) (*data.Source, error) { return src, nil }
+	if !strings.Contains(strings.Join(args, " "), "--serve") {
+		args = append(args, "--serve", "0")
+	}
+	args = append([]string{"run", "--train", "digits", "--out", filepath.Join(t.TempDir(), "run")}, args...)
+	go func() { p.code <- s.run(args) }()
+	p.url = p.said.hear(t, `live page (http://\S+)\n`)[1]
+	return p
+}
+
+// interrupt ends it as Ctrl-C does.
+func (p *served) interrupt(code int) {
+	p.t.Helper()
+	self, err := os.FindProcess(os.Getpid())
+	require.NoError(p.t, err)
+	require.NoError(p.t, self.Signal(os.Interrupt))
+	require.Equal(p.t, code, <-p.code, "%s%s", p.said, p.errors)
+}
+
+// TestLivePage watches a training of two epochs in a browser, and then, on the same
+// page, one of a network and classes with hostile names.
+func TestLivePage(t *testing.T) {
+	noInterrupt(t)
+	chromium := browser(t)
+	p := serve(t, someDigits(t, 640, 200), "WRN-10-1", "--epochs", "2", "--batch", "32")
+	b := openTab(t, chromium)
+	b.size(1440, 1000, false)
+	b.scheme("light")
+	b.call("Page.navigate", map[string]any{"url": p.url})
+	b.wait(`document.documentElement.dataset.ready === '1'`)
+	b.wait(`document.getElementById('phase').textContent === 'training'`)
+	b.wait(`document.querySelectorAll('#loss path.faint').length === 1`)
+	b.wait(`document.getElementById('phase').textContent === 'finished'`)
+	clean := func() { require.Nil(t, b.eval(`document.documentElement.dataset.errors`)) }
+	clean()
+
+	// What is shown is what was told.
+	require.EqualValues(t, 2, b.eval(`document.querySelectorAll('#loss circle.dot').length`))
+	require.EqualValues(t, 2, b.eval(`document.querySelectorAll('#errors path.line').length`))
+	require.Greater(t, b.eval(`document.querySelector('#loss path.faint').getAttribute('d').split('L').length`), 9.0)
+	require.EqualValues(t, 200, b.eval(`[...document.querySelectorAll('#matrix td')].reduce((a, e) => a + Number(e.textContent), 0)`))
+	require.EqualValues(t, 100, b.eval(`document.querySelectorAll('#matrix td').length`))
+	b.wait(`[...document.querySelectorAll('#pictures img')].filter(e => e.complete && e.naturalWidth === 32).length === 24`)
+	require.EqualValues(t, b.eval(`state.test.sample.filter(g => g.guess !== g.truth).length`), b.eval(`document.querySelectorAll('#pictures .wrong').length`))
+	require.Equal(t, "WRN-10-1", b.eval(`document.getElementById('model').textContent`))
+	require.Equal(t, "77,850 parameters; 12,501,632 multiply-adds an image, forward.", b.eval(`document.getElementById('network-note').textContent`))
+	require.Equal(t, "100", b.eval(`document.getElementById('run').getAttribute('aria-valuenow')`))
+	tile := `[...document.querySelectorAll('#tiles > div')].find(e => e.textContent.includes('test error')).querySelector('dd').textContent`
+	require.Equal(t, p.said.hear(t, `epoch 2/2 .* test error (\S+ %)`)[1], b.eval(tile))
+	require.Greater(t, b.eval(`document.querySelectorAll('#kernels tbody tr').length`), 50.0)
+	require.Equal(t, false, b.eval(`document.getElementById('kernels').hidden`))
+	require.EqualValues(t, 2, b.eval(`document.querySelectorAll('#numbers tbody tr').length`))
+
+	// Hands.
+	b.eval(`[...document.querySelectorAll('#network button')].find(e => e.textContent === 'g2').click()`)
+	require.Equal(t, "g2.b0.conv1", b.eval(`[...document.querySelectorAll('#network .inner td')].find(e => e.textContent === 'g2.b0.conv1')?.textContent`))
+	b.eval(`document.querySelector('[data-list=surest]').click()`)
+	b.wait(`[...document.querySelectorAll('#pictures figure')].every(e => e.matches('.wrong'))`)
+	b.eval(`document.querySelector('[data-list=sample]').click()`)
+	middle := func(selector string) (x, y float64) {
+		b.eval(`document.querySelector('` + selector + `').scrollIntoView({ block: 'center' })`)
+		at := b.eval(`(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector('` + selector + `').getBoundingClientRect())`).([]any)
+		return at[0].(float64), at[1].(float64)
+	}
+	b.move(middle("#matrix td"))
+	require.Regexp(t, `^0: \d+ of 20 are right`, b.eval(`document.getElementById('matrix-cell').textContent`))
+	b.move(middle("#errors svg"))
+	require.Regexp(t, `^epoch 1training[\d.]+ %test[\d.]+ %$`, b.eval(`document.querySelector('#errors .tip').textContent`))
+	b.eval(`document.querySelector('#loss .toggle').click()`)
+	require.Equal(t, "true", b.eval(`document.querySelector('#loss .toggle').getAttribute('aria-pressed')`))
+	b.eval(`document.querySelector('#loss .toggle').click()`)
+	b.move(1, 1)
+	b.eval(`scrollTo(0, 0)`)
+	clean()
+
+	folder := livePictures(t)
+	for _, look := range []struct {
+		name, scheme  string
+		width, height int
+	}{{"wide", "light", 1440, 1000}, {"dark", "dark", 1440, 1000}, {"narrow", "light", 390, 800}} {
+		b.size(look.width, look.height, look.width < 500)
+		b.scheme(look.scheme)
+		b.eval(`new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))`)
+		require.LessOrEqual(t, b.eval(`document.documentElement.scrollWidth`), float64(look.width), "%s: nothing sticks out", look.name)
+		seen, light := b.photo(filepath.Join(folder, "live-"+look.name+".png"))
+		require.Greater(t, seen, 100, look.name)
+		require.Equal(t, look.scheme == "light", light, look.name)
+	}
+	clean()
+
+	// Another run at the same address.
+	first := b.eval(`state.run`)
+	p.interrupt(0)
+	b.wait(`!document.getElementById('gone').hidden`)
+	const evil = `<img src=x onerror="hacked=1"><script>hacked=1</script>`
+	src := someDigits(t, 64, 60)
+	src.Test.Classes = nil
+	for i := range 10 {
+		src.Test.Classes = append(src.Test.Classes, fmt.Sprintf("%d%s", i, evil))
+	}
+	p = serve(t, src, "WRN-10-1", "--epochs", "1", "--batch", "32", "--serve", strings.Split(p.url, ":")[2][:len(strings.Split(p.url, ":")[2])-1])
+	b.wait(`document.getElementById('gone').hidden && document.getElementById('phase').textContent === 'finished'`)
+	require.NotEqual(t, first, b.eval(`state.run`))
+	require.Equal(t, "0"+evil, b.eval(`document.querySelector('#matrix th.column').textContent`))
+	require.Equal(t, false, b.eval(`'hacked' in window`))
+	require.EqualValues(t, 24, b.eval(`document.images.length`))
+	require.EqualValues(t, 1, b.eval(`document.scripts.length`))
+	b.photo(filepath.Join(folder, "live-hostile.png"))
+	clean()
+	p.interrupt(0)
+}
+
+// livePictures is the folder for screenshots: WRNC_PICTURES, or one that goes away.
+func livePictures(t *testing.T) string {
+	if dir := os.Getenv("WRNC_PICTURES"); dir != "" {
+		require.NoError(t, os.MkdirAll(dir, 0o777))
+		return dir
+	}
+	return t.TempDir()
+}
