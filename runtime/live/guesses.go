@@ -16,7 +16,7 @@ import (
 const (
 	maxMatrix   = 200 // classes; a larger matrix would be megabytes
 	maxConfused = 12
-	maxPictures = 24
+	maxPictures = 35
 )
 
 // guesses adds up what the network makes of the batches of a test.

@@ -101,9 +101,9 @@ type test struct {
 	Surest   []guess   `json:"surest"`   // the mistakes that it is surest of
 }
 
-// times are the means over the steps that were timed.
+// times are the medians over the steps that were timed last.
 type times struct {
-	Steps   int              `json:"steps"`
+	Steps   int              `json:"steps"`   // at most maxTimed
 	Kernels []metrics.Number `json:"kernels"` // milliseconds, by the kernel's number
 }
 

@@ -12,7 +12,6 @@ import (
 
 	systemmetrics "runtime/metrics"
 
-	"wrnc/runtime"
 	"wrnc/runtime/data"
 	"wrnc/runtime/metrics"
 	"wrnc/runtime/train"
@@ -37,8 +36,7 @@ type Monitor struct {
 	now       progress
 	epochs    []metrics.Epoch // only ever grows
 	loss      trace           // of the steps
-	timed     int             // steps
-	times     []time.Duration // of all of these, by the kernel's number
+	clocked   stopwatch       // kernels' times
 	guesses   *guesses        // of the test under way
 	tested    *test           // the last one; never changes
 	begun     time.Time
@@ -126,39 +124,6 @@ func (m *Monitor) Step(s train.Step) {
 		}
 		m.estimate()
 	})
-}
-
-// Timed is told how long the launches of a step took. Kernels that share a launch
-// share its time by their work.
-func (m *Monitor) Timed(launches []runtime.LaunchTime) {
-	m.changed(partTimes, func() {
-		m.timed++
-		for _, l := range launches {
-			var work time.Duration
-			for _, k := range l.Kernels {
-				work += k.Sum
-			}
-			for _, k := range l.Kernels {
-				for len(m.times) <= k.Kernel {
-					m.times = append(m.times, 0)
-				}
-				if work > 0 {
-					m.times[k.Kernel] += time.Duration(float64(l.Sum) * float64(k.Sum) / float64(work))
-				}
-			}
-		}
-	})
-}
-
-func (m *Monitor) meanTimes() *times {
-	if m.timed == 0 {
-		return nil
-	}
-	t := &times{Steps: m.timed}
-	for _, d := range m.times {
-		t.Kernels = append(t.Kernels, metrics.Number(1e3*d.Seconds()/float64(m.timed)))
-	}
-	return t
 }
 
 // Tested is told what the network makes of a batch.
@@ -267,7 +232,7 @@ func (m *Monitor) since(seen versions) (map[string]any, versions) {
 		case partTest:
 			changes["test"] = m.tested
 		case partTimes:
-			changes["times"] = m.meanTimes()
+			changes["times"] = m.clocked.times()
 		}
 	}
 	return changes, m.versions

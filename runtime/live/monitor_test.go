@@ -143,20 +143,27 @@ func TestVersions(t *testing.T) {
 	require.Equal(t, &times{Steps: 1, Kernels: []metrics.Number{1}}, changes["times"])
 }
 
-// TestTimes shares a launch's time by the work of its kernels, and takes the mean of
-// the steps.
+// TestTimes shares a launch's time by the work of its kernels, and takes the median of
+// the last steps.
 func TestTimes(t *testing.T) {
 	m := monitor()
-	require.Nil(t, m.meanTimes())
+	require.Nil(t, m.clocked.times())
 	ms := func(n int) runtime.Spent { return runtime.Spent{Sum: time.Duration(n) * time.Millisecond} }
-	for range 2 {
+	step := func(slower int) {
 		m.Timed([]runtime.LaunchTime{
 			{Spent: ms(4), Kernels: []runtime.KernelTime{{Kernel: 2, Spent: ms(6)}, {Kernel: 0, Spent: ms(2)}}},
-			{Spent: ms(5), Kernels: []runtime.KernelTime{{Kernel: 1, Spent: ms(9)}}},
+			{Spent: ms(slower * 5), Kernels: []runtime.KernelTime{{Kernel: 1, Spent: ms(9)}}},
 			{Spent: ms(1), Kernels: []runtime.KernelTime{{Kernel: 3}}}, // too short for its device's clock
 		})
 	}
-	require.Equal(t, &times{Steps: 2, Kernels: []metrics.Number{1, 5, 3, 0}}, m.meanTimes())
+	step(1)
+	step(100)
+	step(1)
+	require.Equal(t, &times{Steps: 3, Kernels: []metrics.Number{1, 5, 3, 0}}, m.clocked.times())
+	for range 3 * maxTimed {
+		step(2)
+	}
+	require.Equal(t, &times{Steps: maxTimed, Kernels: []metrics.Number{1, 10, 3, 0}}, m.clocked.times())
 }
 
 func TestTrace(t *testing.T) {

@@ -301,7 +301,7 @@ function tile(name, colour) {
 }
 const tiles = {
   loss: tile('training loss', 'train'), error: tile('training error', 'train'), test: tile('test error', 'test'),
-  rate: tile('learning rate', 'rate'), speed: tile('images a second', 'speed'), memory: tile('memory'),
+  rate: tile('learning rate', 'rate'), speed: tile('images a second', 'speed'), memory: tile('planned memory'),
 };
 function fillTiles() {
   const n = state.now, f = state.facts;
@@ -313,7 +313,7 @@ function fillTiles() {
   const change = f.rates && f.rates.find(r => r.from > Math.max(1, n.epoch));
   tiles.rate(digits(known(n.lr) ? n.lr : f.rates && f.rates[0].rate), ended ? '' : change ? `${digits(change.rate)} from epoch ${change.from}` : 'to the end');
   tiles.speed(speedText(known(n.speed) ? n.speed : last && last.images_per_second), known(n.speed) && n.speed > 0 ? `${digits(1000 * f.batch / n.speed, 3)} ms a step of ${f.batch}` : '');
-  tiles.memory(bytes(peak(f)), `planned; process ${bytes(n.process)}`);
+  tiles.memory(bytes(peak(f)), `the process has ${bytes(n.process)}`);
 }
 const peak = f => f.memory.state + f.memory.activations + f.memory.scratch;
 
@@ -401,19 +401,21 @@ function fillKernels() {
   const all = t.kernels.reduce((a, b) => a + b, 0) || 1;
   const kernels = (f.kernels || []).map((k, i) => ({ name: k.name, kind: kindOf(k), ms: t.kernels[i] || 0 })).sort((a, b) => b.ms - a.ms);
   const most = Math.max(1e-9, ...kernels.map(k => k.ms));
-  say($('kernels-note'), `${milliseconds(all)} ms a step in ${plural(kernels.length, 'kernel', 'kernels')}, the mean of ${plural(t.steps, 'step', 'steps')} that ${t.steps === 1 ? 'was' : 'were'} timed: one in fifty. Kernels that run side by side share the time by their work.`);
+  const steps = t.steps === 1 ? 'one step was timed so far' : `medians of the last ${t.steps} steps that were timed`;
+  say($('kernels-note'), `${milliseconds(all)} ms a step in ${plural(kernels.length, 'kernel', 'kernels')}; ${steps}. Kernels that run side by side share the time by their work.`);
   const byKind = Object.entries(kinds).map(([kind, name]) => ['k-' + kind, name, kernels.reduce((a, k) => a + (k.kind === kind ? k.ms : 0), 0)]);
   stack(card, byKind.filter(([, , ms]) => ms > 0), ms => percent(100 * ms / all, 1));
   card.querySelector('tbody').replaceChildren(...kernels.map(k => {
     const meter = make('i', { className: 'k-' + k.kind });
     meter.style.width = (100 * k.ms / most) + '%';
-    return make('tr', null, make('td', { className: 'name', title: k.name }, k.name), make('td', null, kinds[k.kind]), make('td', null, milliseconds(k.ms)), make('td', null, percent(100 * k.ms / all, 1)), make('td', { className: 'meter' }, meter));
+    return make('tr', null, make('td', { className: 'name', title: k.name }, k.name), make('td', { className: 'word' }, kinds[k.kind]), make('td', null, milliseconds(k.ms)), make('td', null, percent(100 * k.ms / all, 1)), make('td', { className: 'meter' }, meter));
   }));
 }
 
 // ---- What the network makes of the test set.
 
 const className = i => { const c = state.facts && state.facts.classes; return c && c[i] !== undefined && c[i] !== '' ? c[i] : 'class ' + i; };
+const longNames = () => state.facts.classes.some((_, i) => className(i).length > 4);
 let list = 'sample';
 for (const b of document.querySelectorAll('[data-list]')) {
   b.addEventListener('click', () => {
@@ -433,6 +435,7 @@ function fillPictures() {
   say($('pictures-note'), list === 'sample'
     ? `The same pictures after every epoch; here after epoch ${count(t.epoch)}. What the network takes for something else has a red frame.`
     : `Of all mistakes of epoch ${count(t.epoch)}, those that the network is surest of.`);
+  box.className = 'pictures' + (longNames() ? ' long' : '');
   const figures = (t[list] || []).map(picture);
   box.replaceChildren(...figures.length ? figures : [make('p', { className: 'soft none' }, 'There was no mistake.')]);
 }
@@ -441,7 +444,7 @@ function picture(g) {
   const guess = className(g.guess), truth = className(g.truth);
   const text = `picture ${g.picture}: ${guess}, ${probability(g.p)}` + (wrong ? `; it is ${truth}, ${probability(g.p_truth)}` : ', which is right');
   return make('figure', { className: wrong ? 'wrong' : '', title: text },
-    make('img', { src: `api/picture/${g.picture}?${state.run}`, alt: text, loading: 'lazy', width: 32, height: 32 }),
+    make('img', { src: `api/picture/${g.picture}?${state.run}`, alt: text, width: 32, height: 32 }),
     make('figcaption', null, make('span', null, make('b', null, guess), make('span', null, probability(g.p))),
       wrong ? make('small', null, make('span', null, 'is ' + truth), make('span', null, probability(g.p_truth))) : null));
 }
@@ -449,6 +452,7 @@ function picture(g) {
 function fillMatrix() {
   const t = state.test, box = $('matrix').querySelector('.matrix');
   say($('matrix-cell'), '');
+  box.onpointerleave = () => say($('matrix-cell'), '');
   if (!t || !state.facts) {
     say($('matrix-note'), 'After the first epoch the confusion matrix is here.');
     box.replaceChildren();
@@ -474,8 +478,8 @@ const sums = matrix => matrix.map(row => row.reduce((a, b) => a + b, 0));
 
 // grid is a table of numbers.
 function grid(matrix, box) {
-  const long = matrix.some((_, i) => className(i).length > 3), all = sums(matrix);
-  box.className = 'matrix ' + (long ? 'long' : 'short');
+  const all = sums(matrix);
+  box.className = 'matrix ' + (longNames() ? 'long' : 'short');
   const cell = (n, i, j) => {
     const a = weight(n, all[i]);
     const e = make('td', { className: (i === j ? 'right' : 'off') + (a > 0.62 ? ' strong' : '') + (n ? '' : ' zero'), title: cellText(matrix, i, j) }, count(n));

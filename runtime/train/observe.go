@@ -55,7 +55,7 @@ type Tested struct {
 // A step is timed in each timedEvery, and not the first, which touches memory for the
 // first time.
 const (
-	timedEvery = 50
+	timedEvery = 25
 	timedFirst = 2
 )
 
