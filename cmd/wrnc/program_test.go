@@ -91,9 +91,8 @@ func TestPlannedPeakIsAllocated(t *testing.T) {
 	isa, err := chooseISA("auto", kernels.All())
 	require.NoError(t, err)
 	for _, threads := range []int{1, 3} {
-		_, ex, plans, err := load(job{net: net, target: targets()[0], on: machine{isa: isa, threads: threads}, fuse: true})
+		_, ex, _, planned, err := load(job{net: net, target: targets()[0], on: machine{isa: isa, threads: threads}, fuse: true})
 		require.NoError(t, err)
-		planned := memoryOf(plans)
 		require.Equal(t, training, planned, "what summary says is what run takes")
 		require.Equal(t, planned.peak(threads), ex.Allocated())
 		ex.Close()

@@ -45,25 +45,14 @@ type job struct {
 // trainingFunctions are the functions that a training calls.
 func trainingFunctions() []string { return []string{"train", "eval"} }
 
-// functions are those that the job calls: a training's, and for a page the one that
-// says what the network makes of each picture.
-func (j job) functions() []string {
-	if j.page == nil {
-		return trainingFunctions()
-	}
-	return append(trainingFunctions(), "infer")
-}
-
 // train compiles the job's network, says what is to come, trains, and says what
 // came of it.
 func (s *session) train(j job) error {
-	m, ex, plans, err := load(j)
+	m, ex, plans, planned, err := load(j)
 	if err != nil {
 		return err
 	}
 	defer ex.Close()
-	planned := memoryOf(plans)
-	plans = plans[:len(trainingFunctions())] // the rest has no part in what the run computes
 	if err := announce(j, m, planned); err != nil {
 		return err
 	}
@@ -219,9 +208,12 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 }
 
 // load compiles the job's network and loads it. What was planned must be what
-// the target takes, to the byte: the user was told so.
-func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
-	fail := func(err error) (*ir.Module, runtime.Executable, []*plan.Plan, error) { return nil, nil, nil, err }
+// the target takes, to the byte: the user was told so. The plans are those that the
+// run is known by, whether it is shown or not.
+func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, memory, error) {
+	fail := func(err error) (*ir.Module, runtime.Executable, []*plan.Plan, memory, error) {
+		return nil, nil, nil, memory{}, err
+	}
 	result, err := compiler.Compile(j.net, compiler.Options{Batch: j.net.Train.Batch, Precision: ir.F32, Fuse: j.fuse, Verify: true})
 	if err != nil {
 		return fail(err)
@@ -231,15 +223,22 @@ func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
 	if err != nil {
 		return fail(err)
 	}
-	plans, err := layOut(m, arch, j.functions()...)
+	plans, err := layOut(m, arch, trainingFunctions()...)
 	if err != nil {
 		return fail(err)
 	}
-	planned := memoryOf(plans)
+	loaded := plans
+	if j.page != nil {
+		showLogits(m.Func("eval"))
+		if loaded, err = layOut(m, arch, trainingFunctions()...); err != nil {
+			return fail(err)
+		}
+	}
+	planned := memoryOf(loaded)
 	if err := affordable(planned.peak(j.on.threads), meminfo); err != nil {
 		return fail(err)
 	}
-	ex, err := j.target.load(m, plans, j.on)
+	ex, err := j.target.load(m, loaded, j.on)
 	if err != nil {
 		return fail(err)
 	}
@@ -247,7 +246,7 @@ func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
 		ex.Close()
 		return fail(faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned.peak(j.on.threads))})
 	}
-	return m, ex, plans, nil
+	return m, ex, plans, planned, nil
 }
 
 // announce says what is about to be trained, how, and on what.

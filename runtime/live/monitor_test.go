@@ -261,3 +261,25 @@ func TestManyClasses(t *testing.T) {
 		require.Equal(t, []mistake{{0, classes - 1, 1}}, got.Confused)
 	}
 }
+
+// BenchmarkMonitor is what a step and a test batch of 128 images of 100 classes cost
+// the training.
+func BenchmarkMonitor(b *testing.B) {
+	m := NewMonitor(pictures(128, 3), time.Now)
+	m.Begin(train.Stretch{Epoch: 1, Images: 1 << 30})
+	b.Run("step", func(b *testing.B) {
+		for b.Loop() {
+			m.Step(train.Step{Images: 128, Loss: 1})
+		}
+	})
+	t := train.Tested{Labels: make([]int32, 128), Logits: make([]float32, 128*100)}
+	for i := range int32(128) {
+		t.Index = append(t.Index, i)
+	}
+	m.Begin(train.Stretch{Epoch: 1, Test: true, Images: 1 << 30})
+	b.Run("tested", func(b *testing.B) {
+		for b.Loop() {
+			m.Tested(t)
+		}
+	})
+}

@@ -43,21 +43,10 @@ func EstimateRun(ctx context.Context, ex runtime.Executable, m *ir.Module, src *
 		at = o.From.Point
 	}
 	var est Estimate
-	step := func(b *data.Batch) error {
-		_, err := r.call("train", b, &tally{})
-		return err
-	}
-	if est.Step, err = r.time(ctx, step, r.train); err != nil {
+	if est.Step, err = r.time(ctx, "train", r.train); err != nil {
 		return Estimate{}, err
 	}
-	test := func(b *data.Batch) error {
-		_, err := r.call("eval", b, &tally{})
-		if err == nil && o.Observer != nil { // who will be shown the logits
-			_, err = r.infer(b)
-		}
-		return err
-	}
-	if est.Test, err = r.time(ctx, test, r.test); err != nil {
+	if est.Test, err = r.time(ctx, "eval", r.test); err != nil {
 		return Estimate{}, err
 	}
 	// In floating point, because a run of years may not fit a count of steps
@@ -68,18 +57,18 @@ func EstimateRun(ctx context.Context, ex runtime.Executable, m *ir.Module, src *
 	return est, nil
 }
 
-// time returns how long work takes on a full batch.
-func (r *run) time(ctx context.Context, work func(*data.Batch) error, l *data.Loader) (time.Duration, error) {
+// time returns how long a function takes on a full batch.
+func (r *run) time(ctx context.Context, function string, l *data.Loader) (time.Duration, error) {
 	var result time.Duration
 	var failure error
 	for _, b := range l.Epoch(0, 0) {
-		result, failure = r.timeOn(ctx, work, b)
+		result, failure = r.timeOn(ctx, function, b)
 		break
 	}
 	return result, failure
 }
 
-func (r *run) timeOn(ctx context.Context, work func(*data.Batch) error, b *data.Batch) (time.Duration, error) {
+func (r *run) timeOn(ctx context.Context, function string, b *data.Batch) (time.Duration, error) {
 	probe := *b
 	probe.N = min(b.N, probeImages)
 	probe.Images = b.Images[:len(b.Images)/b.N*probe.N]
@@ -89,7 +78,7 @@ func (r *run) timeOn(ctx context.Context, work func(*data.Batch) error, b *data.
 			return 0, err
 		}
 		begun := r.o.Now()
-		err := work(b)
+		_, _, err := r.call(function, b, &tally{})
 		return r.o.Now().Sub(begun), err
 	}
 	// The first call touches the memory for the first time; it does not count.

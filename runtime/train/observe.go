@@ -65,11 +65,12 @@ func (r *run) step(b *data.Batch, t *tally) (float64, error) {
 	r.in.U64["step"] = uint64(r.at.Step)
 	profiler, can := r.ex.(runtime.Profiler)
 	if r.o.Observer == nil || !can || r.at.Step%timedEvery != timedFirst {
-		return r.call("train", b, t)
+		loss, _, err := r.call("train", b, t)
+		return loss, err
 	}
 	profiler.Profile(true)
 	defer profiler.Profile(false)
-	loss, err := r.call("train", b, t)
+	loss, _, err := r.call("train", b, t)
 	if err == nil {
 		r.o.Observer.Timed(profiler.LaunchTimes("train"))
 	}
@@ -96,29 +97,14 @@ func (r *run) observeStretch(test bool, images, done int) {
 	})
 }
 
-// observeTest shows the observer the logits of a batch that eval was just called
-// with. eval returns sums alone, so this is a second call; it writes no state.
-func (r *run) observeTest(b *data.Batch) error {
+// observeTest shows the observer what eval returned for a batch.
+func (r *run) observeTest(b *data.Batch, out [][]float32) error {
 	if r.o.Observer == nil {
 		return nil
 	}
-	logits, err := r.infer(b)
-	if err != nil {
-		return err
+	if len(out) != 2 || len(out[1]) == 0 || len(out[1])%b.N != 0 {
+		return fmt.Errorf("train: function eval does not return the logits of %d images behind the loss, which an observer is to see", b.N)
 	}
-	r.o.Observer.Tested(Tested{Index: b.Index, Labels: b.Labels, Logits: logits})
+	r.o.Observer.Tested(Tested{Index: b.Index, Labels: b.Labels, Logits: out[1]})
 	return nil
-}
-
-// infer returns the logits of a batch, a view that the next call overwrites.
-func (r *run) infer(b *data.Batch) ([]float32, error) {
-	r.take(b)
-	out, err := r.ex.Run("infer", r.in)
-	if err != nil {
-		return nil, err
-	}
-	if len(out) != 1 || len(out[0]) == 0 || len(out[0])%b.N != 0 {
-		return nil, fmt.Errorf("train: function infer does not return the logits of %d images", b.N)
-	}
-	return out[0], nil
 }

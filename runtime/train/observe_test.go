@@ -37,6 +37,7 @@ func (n *notes) Epoch(e metrics.Epoch) {
 func TestObserver(t *testing.T) {
 	run := func(observer Observer) (*fake, string) {
 		ex, m := module()
+		ex.logits = observer != nil
 		o, log := options(t)
 		o.Observer = observer
 		_, err := Run(t.Context(), ex, m, source(), o)
@@ -48,9 +49,7 @@ func TestObserver(t *testing.T) {
 	without, other := run(nil)
 	require.Equal(t, other, log)
 	require.Equal(t, without.state, with.state)
-	seen := slices.DeleteFunc(slices.Clone(with.calls), func(c call) bool { return c.function == "infer" })
-	require.Equal(t, without.calls, seen)
-	require.Len(t, with.of("infer"), 6)
+	require.Equal(t, without.calls, with.calls)
 
 	require.Len(t, told.lines, 3*7)
 	mean := func(line string) float64 {
@@ -94,32 +93,20 @@ func TestObserverOfARunThatGoesOn(t *testing.T) {
 	require.NoError(t, err)
 	var told notes
 	o.Observer = &told
-	ex.onStep = nil
+	ex.onStep, ex.logits = nil, true
 	_, err = Run(t.Context(), ex, m, source(), o)
 	require.NoError(t, err)
 	require.Equal(t, "begin {Epoch:2 Test:false Step:3 Images:8 Done:4 Rate:0.5}", told.lines[0])
 	require.Contains(t, told.lines[1], "step {Step:4 Images:4 Done:8 ")
 }
 
-// TestEstimateCountsTheLogits requires that the test's time has the second call.
-func TestEstimateCountsTheLogits(t *testing.T) {
+// TestObserverNeedsLogits refuses a module whose eval returns the loss alone.
+func TestObserverNeedsLogits(t *testing.T) {
 	ex, m := module()
 	o, _ := options(t)
 	o.Observer = &notes{}
-	est, err := EstimateRun(t.Context(), ex, m, source(), o)
-	require.NoError(t, err)
-	require.Len(t, ex.of("infer"), len(ex.of("eval")))
-	require.Positive(t, est.Test)
-}
-
-// TestObserverNeedsInfer refuses a module whose infer returns no logits.
-func TestObserverNeedsInfer(t *testing.T) {
-	ex, m := module()
-	o, _ := options(t)
-	o.Observer = &notes{}
-	ex.noLogits = true
 	_, err := Run(t.Context(), ex, m, source(), o)
-	require.EqualError(t, err, "train: function infer does not return the logits of 4 images")
+	require.EqualError(t, err, "train: function eval does not return the logits of 4 images behind the loss, which an observer is to see")
 }
 
 // stopwatch is a fake that can be timed.
@@ -151,11 +138,11 @@ func TestTimed(t *testing.T) {
 		ex, m := module()
 		watch := &stopwatch{fake: ex}
 		o, _ := options(t)
-		o.Recipe.Epochs = slices.Repeat(o.Recipe.Epochs[:1], 30) // of two steps
+		o.Recipe.Epochs = slices.Repeat(o.Recipe.Epochs[:1], 30)                            // of two steps
 		o.Write = func(string, []checkpoint.Tensor, map[string]string) error { return nil } // it takes time
 		var told notes
 		if observed {
-			o.Observer = &told
+			o.Observer, ex.logits = &told, true
 		}
 		_, err := Run(t.Context(), watch, m, source(), o)
 		require.NoError(t, err)

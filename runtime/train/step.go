@@ -21,27 +21,22 @@ func (t *tally) meanLoss() float64 { return t.loss / float64(t.images) }
 func (t *tally) percent() float64 { return 100 * t.mistakes / float64(t.images) }
 
 // call runs a function on a batch and adds its loss and mistakes to t. It
-// returns the batch's mean loss.
-func (r *run) call(function string, b *data.Batch, t *tally) (float64, error) {
-	r.take(b)
+// returns the batch's mean loss, and all that the function returned.
+func (r *run) call(function string, b *data.Batch, t *tally) (float64, [][]float32, error) {
+	r.in.N = b.N
+	r.in.F32["images"], r.in.Labels["labels"] = b.Images, b.Labels
 	out, err := r.ex.Run(function, r.in)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	if len(out) != 1 || len(out[0]) != 2 {
-		return 0, fmt.Errorf("train: function %s does not return the loss and the number of mistakes", function)
+	if len(out) < 1 || len(out[0]) != 2 {
+		return 0, nil, fmt.Errorf("train: function %s does not return the loss and the number of mistakes", function)
 	}
 	loss := float64(out[0][0])
 	t.loss += loss
 	t.mistakes += float64(out[0][1])
 	t.images += b.N
-	return loss / float64(b.N), nil
-}
-
-// take makes a batch the next call's.
-func (r *run) take(b *data.Batch) {
-	r.in.N = b.N
-	r.in.F32["images"], r.in.Labels["labels"] = b.Images, b.Labels
+	return loss / float64(b.N), out, nil
 }
 
 // trainEpoch takes a step for each batch that is left of the epoch.
@@ -86,14 +81,14 @@ func (r *run) evaluate(ctx context.Context, label string) (tally, error) {
 		if err := ctx.Err(); err != nil {
 			return t, err
 		}
-		loss, err := r.call("eval", b, &t)
+		loss, out, err := r.call("eval", b, &t)
 		if err != nil {
 			return t, err
 		}
 		if err := r.finite(loss); err != nil { // the last step of the epoch broke the weights
 			return t, err
 		}
-		if err := r.observeTest(b); err != nil {
+		if err := r.observeTest(b, out); err != nil {
 			return t, err
 		}
 		r.o.Progress.Add(int64(b.N), "")

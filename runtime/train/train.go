@@ -61,8 +61,7 @@ type Options struct {
 	Write func(path string, tensors []checkpoint.Tensor, metadata map[string]string) error
 
 	// Observer is told how the run goes; nil: nobody is. With one, the module's
-	// function infer, which returns the logits of images, is called on the test set
-	// besides eval, and must be loaded.
+	// function eval must return the logits as well, behind the loss.
 	Observer Observer
 
 	Log      *metrics.Log      // gets a record an epoch
@@ -85,7 +84,7 @@ type Summary struct {
 // initial state or from o.From, whatever ex held before. The functions of m are
 // those that irgen and autodiff write: train(images, labels, lr, seed, step) and
 // eval(images, labels), each returning the sum of the losses and the number of
-// mistakes; m.Batch is the batch.
+// mistakes first; m.Batch is the batch.
 //
 // When ctx ends, Run finishes the step, keeps a checkpoint, saves the weights to
 // last.safetensors and returns ctx's error. A loss or weights that are not finite
