@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -135,6 +136,22 @@ func TestServeDiverged(t *testing.T) {
 	require.Contains(t, p.errors.String(), "wrnc: training diverged: ")
 }
 
+// TestServeAddresses refuses an address that is in use before any work, and warns
+// where others can see the page.
+func TestServeAddresses(t *testing.T) {
+	noInterrupt(t)
+	p := serve(t, someDigits(t, 32, 10), "WRN-10-1", "--epochs", "1", "--batch", "32", "--serve", "0.0.0.0:0")
+	p.said.hear(t, "\nwarning: the live page has no password; whoever can reach this address sees the network")
+	p.said.hear(t, "stays at")
+	_, port, err := net.SplitHostPort(strings.Trim(strings.TrimPrefix(p.url, "http://"), "/"))
+	require.NoError(t, err)
+	var said, errors words
+	require.Equal(t, 1, run([]string{"run", "--train", "digits", "--serve", port}, &said, &errors))
+	require.Contains(t, errors.String(), "wrnc: --serve "+port+": listen tcp 127.0.0.1:"+port+": bind: address already in use; take another port, or 0 for any that is free")
+	require.Empty(t, said.String())
+	p.interrupt(0)
+}
+
 // served is a training with a page, in this process.
 type served struct {
 	t            *testing.T
@@ -191,13 +208,12 @@ func (p *served) interrupt(code int) {
 // page, one of a network and classes with hostile names.
 func TestLivePage(t *testing.T) {
 	noInterrupt(t)
-	chromium := browser(t)
+	b := openTab(t, browser(t)) // before the training, so as to miss nothing
 	p := serve(t, someDigits(t, 640, 200), "WRN-10-1", "--epochs", "2", "--batch", "32")
-	b := openTab(t, chromium)
 	b.size(1440, 1000, false)
 	b.scheme("light")
 	b.call("Page.navigate", map[string]any{"url": p.url})
-	b.wait(`document.documentElement.dataset.ready === '1'`)
+	b.wait(`document.documentElement?.dataset.ready === '1'`)
 	b.wait(`document.getElementById('phase').textContent === 'training'`)
 	b.wait(`document.querySelectorAll('#loss path.faint').length === 1`)
 	b.wait(`document.getElementById('phase').textContent === 'finished'`)
@@ -268,7 +284,8 @@ func TestLivePage(t *testing.T) {
 	for i := range 10 {
 		src.Test.Classes = append(src.Test.Classes, fmt.Sprintf("%d%s", i, evil))
 	}
-	p = serve(t, src, "WRN-10-1", "--epochs", "1", "--batch", "32", "--serve", strings.Split(p.url, ":")[2][:len(strings.Split(p.url, ":")[2])-1])
+	address := strings.Trim(strings.TrimPrefix(p.url, "http://"), "/")
+	p = serve(t, src, "WRN-10-1", "--epochs", "1", "--batch", "32", "--serve", address)
 	b.wait(`document.getElementById('gone').hidden && document.getElementById('phase').textContent === 'finished'`)
 	require.NotEqual(t, first, b.eval(`state.run`))
 	require.Equal(t, "0"+evil, b.eval(`document.querySelector('#matrix th.column').textContent`))

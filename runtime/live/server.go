@@ -9,6 +9,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -68,8 +70,20 @@ func listen(address string, most limits) (*Server, error) {
 	return s, nil
 }
 
-// URL is where the page is.
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() + "/" }
+// URL is where the page is. Where it is served at every interface, that is the
+// machine's name.
+func (s *Server) URL() string {
+	host, port, err := net.SplitHostPort(s.listener.Addr().String())
+	if err != nil {
+		return "http://" + s.listener.Addr().String() + "/"
+	}
+	if at, err := netip.ParseAddr(host); err == nil && at.IsUnspecified() {
+		if host, err = os.Hostname(); err != nil {
+			host = "localhost"
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/"
+}
 
 // Exposed tells whether other machines can reach the page.
 func (s *Server) Exposed() bool {

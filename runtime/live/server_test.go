@@ -215,6 +215,9 @@ func TestAddresses(t *testing.T) {
 	s, err = Listen("0.0.0.0:0")
 	require.NoError(t, err)
 	require.True(t, s.Exposed())
+	own, err := os.Hostname()
+	require.NoError(t, err)
+	require.Contains(t, s.URL(), "http://"+own+":")
 	require.NoError(t, s.Close())
 }
 
