@@ -160,7 +160,7 @@ class Chart {
   curve(c) {
     const at = p => this.x(p[0]).toFixed(1) + ' ' + this.y(p[1]).toFixed(1);
     const parts = [draw('path', { class: `s s-${c.colour} line ${c.kind}`, d: 'M' + c.points.map(at).join('L') })];
-    if (c.dots && c.points.length <= 60) {
+    if (c.dots && c.points.length <= 60 || c.points.length === 1) {
       for (const p of c.points) parts.push(draw('circle', { class: `s s-${c.colour} dot`, cx: this.x(p[0]), cy: this.y(p[1]), r: 2.6 }));
     }
     if (c.best) parts.push(draw('circle', { class: `s s-${c.colour} best`, cx: this.x(c.best[0]), cy: this.y(c.best[1]), r: 4.5 }));

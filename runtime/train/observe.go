@@ -14,7 +14,7 @@ import (
 type Observer interface {
 	// Begin tells that an epoch's training, or the test after it, begins or goes on.
 	Begin(Stretch)
-	// Step tells of a step that was taken.
+	// Step tells of a step that was taken, and may have lost the training.
 	Step(Step)
 	// Timed tells how long the launches of one step took. It is called now and then,
 	// where the device can tell, before the Step of that step.

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -107,6 +108,19 @@ func TestObserverNeedsLogits(t *testing.T) {
 	o.Observer = &notes{}
 	_, err := Run(t.Context(), ex, m, source(), o)
 	require.EqualError(t, err, "train: function eval does not return the logits of 4 images behind the loss, which an observer is to see")
+}
+
+// TestObserverSeesTheLastStep is told of the step that loses the training.
+func TestObserverSeesTheLastStep(t *testing.T) {
+	ex, m := module()
+	o, _ := options(t)
+	var told notes
+	o.Observer = &told
+	ex.onStep = func(int) float32 { return float32(math.Inf(1)) }
+	_, err := Run(t.Context(), ex, m, source(), o)
+	require.ErrorContains(t, err, "the loss of step 1, in epoch 1, is +Inf")
+	require.Len(t, told.lines, 2)
+	require.Contains(t, told.lines[1], "step {Step:1 Images:4 Done:4 Loss:+Inf ")
 }
 
 // stopwatch is a fake that can be timed.

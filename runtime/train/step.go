@@ -56,10 +56,10 @@ func (r *run) trainEpoch(ctx context.Context, label string) error {
 		r.at.Step++
 		r.at.Batch = b + 1
 		r.at.Loss, r.at.Mistakes, r.at.Images = t.loss, t.mistakes, t.images
+		r.observeStep(batch, loss, &t)
 		if err := r.finite(loss); err != nil {
 			return err
 		}
-		r.observeStep(batch, loss, &t)
 		r.o.Progress.Add(int64(batch.N), fmt.Sprintf("loss %.3f", t.meanLoss()))
 		// The last step's is made after the test set, when more is known.
 		if r.o.SaveEvery > 0 && r.at.Step%int64(r.o.SaveEvery) == 0 && r.at.Batch < r.train.Batches() {
