@@ -21,6 +21,7 @@ A network is a .wrn file or a name: WRN-16-8, WRN-40-2-B(3,1,3).
 type commands struct {
 	Build   buildCommand   `cmd:"" help:"Compile a network and write down every stage."`
 	Run     runCommand     `cmd:"" help:"Train a network."`
+	Plot    plotCommand    `cmd:"" help:"Draw the curves of runs, and compare them."`
 	Summary summaryCommand `cmd:"" help:"Say what a network is made of, before anything runs."`
 	Show    showCommand    `cmd:"" help:"Print a network with every default, and where each comes from."`
 	Expand  expandCommand  `cmd:"" help:"Print a network as layers."`

@@ -51,6 +51,7 @@ const imports = `
 	runtime/data/datatest:
 	runtime/checkpoint:
 	runtime/metrics:
+	runtime/metrics/chart: runtime/metrics
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
 	runtime/cuda:       runtime compiler/ir compiler/plan
 	runtime/cuda/emulator: runtime/cuda kernels/harness
@@ -68,7 +69,7 @@ const imports = `
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
-	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train runtime/live kernels/cpu
+	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/live kernels/cpu
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
 	bench/step:         dsl compiler compiler/ir compiler/plan compiler/lower runtime runtime/cpu kernels/cpu
