@@ -96,7 +96,7 @@ func TestServeChangesNothing(t *testing.T) {
 func TestServedPredictions(t *testing.T) {
 	noInterrupt(t)
 	for _, args := range [][]string{nil, {"--no-fuse"}} {
-		p := serve(t, someDigits(t, 96, 150), append([]string{"WRN-10-1", "--epochs", "1", "--batch", "32"}, args...)...)
+		p := serve(t, someDigits(96, 50), append([]string{"WRN-10-1", "--epochs", "1", "--batch", "32"}, args...)...)
 		p.said.hear(t, "stays at")
 		var state struct {
 			Epochs []metrics.Epoch
@@ -109,8 +109,8 @@ func TestServedPredictions(t *testing.T) {
 		}
 		require.NoError(t, json.Unmarshal(p.state(), &state))
 		p.interrupt(0)
-		require.Equal(t, 150, state.Test.Images)
-		require.Equal(t, float64(state.Epochs[0].TestError), 100*float64(state.Test.Mistakes)/150)
+		require.Equal(t, 50, state.Test.Images)
+		require.Equal(t, float64(state.Epochs[0].TestError), 100*float64(state.Test.Mistakes)/50)
 		sum, right := 0, 0
 		for i, row := range state.Test.Matrix {
 			right += row[i]
@@ -118,7 +118,7 @@ func TestServedPredictions(t *testing.T) {
 				sum += n
 			}
 		}
-		require.Equal(t, []int{150, state.Test.Mistakes}, []int{sum, sum - right})
+		require.Equal(t, []int{50, state.Test.Mistakes}, []int{sum, sum - right})
 		require.Len(t, state.Times.Kernels, len(state.Facts.Kernels), "every kernel is timed, and knows what it is for")
 		for _, k := range state.Facts.Kernels {
 			require.NotEmpty(t, k.Part, k.Name)
@@ -129,7 +129,7 @@ func TestServedPredictions(t *testing.T) {
 // TestServeDiverged shows a training that is lost, until Ctrl-C, and then fails.
 func TestServeDiverged(t *testing.T) {
 	noInterrupt(t)
-	p := serve(t, someDigits(t, 64, 20), "WRN-10-1", "--epochs", "4", "--batch", "32", "--lr", "1000")
+	p := serve(t, someDigits(64, 20), "WRN-10-1", "--epochs", "4", "--batch", "32", "--lr", "1000")
 	p.said.hear(t, "\ntraining diverged: .*\nthe live page stays at")
 	require.Contains(t, string(p.state()), `"phase":"diverged","error":"training diverged: `)
 	p.interrupt(1)
@@ -140,7 +140,7 @@ func TestServeDiverged(t *testing.T) {
 // where others can see the page.
 func TestServeAddresses(t *testing.T) {
 	noInterrupt(t)
-	p := serve(t, someDigits(t, 32, 10), "WRN-10-1", "--epochs", "1", "--batch", "32", "--serve", "0.0.0.0:0")
+	p := serve(t, someDigits(32, 10), "WRN-10-1", "--epochs", "1", "--batch", "32", "--serve", "0.0.0.0:0")
 	p.said.hear(t, "\nwarning: the live page has no password; whoever can reach this address sees the network")
 	p.said.hear(t, "stays at")
 	_, port, err := net.SplitHostPort(strings.Trim(strings.TrimPrefix(p.url, "http://"), "/"))
@@ -160,9 +160,12 @@ type served struct {
 	code         chan int
 }
 
-// someDigits opens the first pictures of digits, and of those to test with.
-func someDigits(t *testing.T, train, test int) *data.Source {
-	src := limited(data.Digits(), train)
+// digits are made once for all tests.
+var digits = sync.OnceValue(data.Digits)
+
+// someDigits are the first pictures of digits, and of those to test with.
+func someDigits(train, test int) *data.Source {
+	src := limited(digits(), train)
 	rest := *src.Test
 	rest.Labels, rest.Images = rest.Labels[:test], rest.Images[:test*rest.H*rest.W*rest.C]
 	src.Test = &rest
@@ -209,7 +212,7 @@ func (p *served) interrupt(code int) {
 func TestLivePage(t *testing.T) {
 	noInterrupt(t)
 	b := openTab(t, browser(t)) // before the training, so as to miss nothing
-	p := serve(t, someDigits(t, 640, 200), "WRN-10-1", "--epochs", "2", "--batch", "32")
+	p := serve(t, someDigits(448, 100), "WRN-10-1", "--epochs", "2", "--batch", "32")
 	b.size(1440, 1000, false)
 	b.scheme("light")
 	b.call("Page.navigate", map[string]any{"url": p.url})
@@ -224,7 +227,7 @@ func TestLivePage(t *testing.T) {
 	require.EqualValues(t, 2, b.eval(`document.querySelectorAll('#loss circle.dot').length`))
 	require.EqualValues(t, 2, b.eval(`document.querySelectorAll('#errors path.line').length`))
 	require.Greater(t, b.eval(`document.querySelector('#loss path.faint').getAttribute('d').split('L').length`), 9.0)
-	require.EqualValues(t, 200, b.eval(`[...document.querySelectorAll('#matrix td')].reduce((a, e) => a + Number(e.textContent), 0)`))
+	require.EqualValues(t, 100, b.eval(`[...document.querySelectorAll('#matrix td')].reduce((a, e) => a + Number(e.textContent), 0)`))
 	require.EqualValues(t, 100, b.eval(`document.querySelectorAll('#matrix td').length`))
 	b.wait(`[...document.querySelectorAll('#pictures img')].filter(e => e.complete && e.naturalWidth === 32).length === 35`)
 	require.EqualValues(t, b.eval(`state.test.sample.filter(g => g.guess !== g.truth).length`), b.eval(`document.querySelectorAll('#pictures .wrong').length`))
@@ -249,7 +252,7 @@ func TestLivePage(t *testing.T) {
 		return at[0].(float64), at[1].(float64)
 	}
 	b.move(middle("#matrix td"))
-	require.Regexp(t, `^0: \d+ of 20 are right`, b.eval(`document.getElementById('matrix-cell').textContent`))
+	require.Regexp(t, `^0: \d+ of 10 are right`, b.eval(`document.getElementById('matrix-cell').textContent`))
 	b.move(middle("#errors svg"))
 	require.Regexp(t, `^epoch 1training[\d.]+ %test[\d.]+ %$`, b.eval(`document.querySelector('#errors .tip').textContent`))
 	b.eval(`document.querySelector('#loss .toggle').click()`)
@@ -279,7 +282,7 @@ func TestLivePage(t *testing.T) {
 	p.interrupt(0)
 	b.wait(`!document.getElementById('gone').hidden`)
 	const evil = `<img src=x onerror="hacked=1"><script>hacked=1</script>`
-	src := someDigits(t, 64, 60)
+	src := someDigits(64, 40)
 	src.Test.Classes = nil
 	for i := range 10 {
 		src.Test.Classes = append(src.Test.Classes, fmt.Sprintf("%d%s", i, evil))
