@@ -36,6 +36,7 @@ type Monitor struct {
 	now       progress
 	epochs    []metrics.Epoch // only ever grows
 	loss      trace           // of the steps
+	speeds    trace           // likewise, images/s
 	clocked   stopwatch       // kernels' times
 	guesses   *guesses        // of the test under way
 	tested    *test           // the last one; never changes
@@ -51,7 +52,7 @@ const (
 	partFacts = iota
 	partNow
 	partEpochs
-	partLoss
+	partCurves
 	partTest
 	partTimes
 	parts
@@ -119,8 +120,10 @@ func (m *Monitor) Step(s train.Step) {
 		m.now.Loss, m.now.MeanError = metrics.Number(s.MeanLoss), metrics.Number(s.MeanError)
 		m.trainRate = m.speed(m.trainRate, s.Images)
 		m.now.Speed = metrics.Number(m.trainRate)
-		if m.loss.add(float64(m.now.Epoch-1)+float64(s.Done)/float64(m.now.Of), s.Loss) {
-			m.versions[partLoss]++
+		at := float64(m.now.Epoch-1) + float64(s.Done)/float64(m.now.Of)
+		m.speeds.add(at, m.trainRate)
+		if m.loss.add(at, s.Loss) { // and so has the other
+			m.versions[partCurves]++
 		}
 		m.estimate()
 	})
@@ -227,8 +230,8 @@ func (m *Monitor) since(seen versions) (map[string]any, versions) {
 			changes["now"] = now
 		case partEpochs:
 			changes["epochs"] = thin(m.epochs[:len(m.epochs):len(m.epochs)], maxEpochs)
-		case partLoss:
-			changes["loss"] = slices.Clone(m.loss.points)
+		case partCurves:
+			changes["loss"], changes["speeds"] = slices.Clone(m.loss.points), slices.Clone(m.speeds.points)
 		case partTest:
 			changes["test"] = m.tested
 		case partTimes:

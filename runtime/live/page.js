@@ -1,5 +1,5 @@
 'use strict';
-// The state is what wrnc told last: facts, now, epochs, loss, test, times. A view is drawn
+// The state is what wrnc told last: facts, now, epochs, loss, speeds, test, times. A view is drawn
 // anew when a part that it reads has changed. Names come from files of the user's and
 // of others, so they only ever become text, never HTML.
 const root = document.documentElement;
@@ -231,8 +231,11 @@ const charts = [
       { name: 'used', kind: 'line', colour: 'rate', points: used() },
     ],
   }), true)],
-  [['epochs', 'facts', 'now'], new Chart('speed', 'Training images a second', () => ({
-    xMost: xMost(), format: speedText, zero: true, curves: [{ name: 'images/s', kind: 'line', colour: 'speed', points: column('images_per_second'), dots: true }],
+  [['speeds', 'epochs', 'facts', 'now'], new Chart('speed', 'Training images a second', () => ({
+    xMost: xMost(), format: speedText, zero: true, curves: [
+      { name: 'of steps', kind: 'faint', colour: 'speed', points: (state.speeds || []).map(p => [p.at, p.value]) },
+      { name: 'of epochs', kind: 'line', colour: 'speed', points: column('images_per_second'), dots: true },
+    ],
   }))],
 ];
 // planned is the learning rate of the recipe as a stair, from the epoch that is trained.
@@ -279,7 +282,7 @@ function head() {
 function bar(id, part, phase) {
   const e = $(id);
   e.firstElementChild.style.width = (100 * part).toFixed(2) + '%';
-  e.classList.toggle('evaluating', phase === 'evaluating');
+  for (const p of ['evaluating', 'finished', 'diverged', 'failed']) e.classList.toggle(p, phase === p);
   e.setAttribute('aria-valuenow', Math.floor(100 * part));
 }
 function whereText(f, n, part) {

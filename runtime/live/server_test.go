@@ -276,7 +276,7 @@ func TestEvents(t *testing.T) {
 	kind, parts, err := events.next()
 	require.NoError(t, err)
 	require.Equal(t, "all", kind)
-	require.Equal(t, []string{"epochs", "facts", "loss", "now", "page", "run", "test", "times"}, keys(parts))
+	require.Equal(t, []string{"epochs", "facts", "loss", "now", "page", "run", "speeds", "test", "times"}, keys(parts))
 
 	begun := time.Now()
 	for range 14 { // longer than a request may take
@@ -300,7 +300,7 @@ func TestEvents(t *testing.T) {
 			got[k] = v
 		}
 	}
-	require.Equal(t, []string{"loss", "now"}, keys(got), "and no other part")
+	require.Equal(t, []string{"loss", "now", "speeds"}, keys(got), "and no other part")
 	require.JSONEq(t, `[{"at":0.1,"value":2}]`, string(got["loss"]))
 
 	m.End(context.Canceled)
