@@ -132,7 +132,7 @@ func (p *livePage) expect(e train.Estimate) {
 	}
 }
 
-// keptIn tells where the run is kept.
+// keptIn tells where the run is kept, that now begins.
 func (p *livePage) keptIn(dir string) {
 	if p != nil {
 		p.facts.Folder = dir
@@ -141,14 +141,14 @@ func (p *livePage) keptIn(dir string) {
 }
 
 // close shows how the training ended, err, until Ctrl-C, unless that is what ended
-// it, and returns err.
+// it or it never began, and returns err.
 func (p *livePage) close(err error) error {
 	if p == nil {
 		return err
 	}
 	if p.monitor != nil {
 		p.monitor.End(err)
-		if !errors.Is(err, context.Canceled) {
+		if began := p.facts.Folder != ""; began && !errors.Is(err, context.Canceled) {
 			p.stay(err)
 		}
 	}

@@ -95,10 +95,10 @@ func (s *session) train(j job) error {
 	fmt.Fprintf(j.words, "estimated time %s: %.4g ms a step\n", metrics.FormatDuration(estimate.Total), 1e3*estimate.Step.Seconds())
 	if j.resumed != nil {
 		options.Dir = j.resumed.dir
-		j.page.keptIn(options.Dir)
 		if err := j.resumed.prepare(j, plans, options); err != nil {
 			return err
 		}
+		j.page.keptIn(options.Dir)
 		return s.record(ctx, j, m, ex, options)
 	}
 	dir, unlock, err := beginRun(j, plans)
