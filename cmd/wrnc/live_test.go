@@ -22,6 +22,7 @@ import (
 	"wrnc/runtime/data"
 	"wrnc/runtime/live"
 	"wrnc/runtime/metrics"
+	"wrnc/runtime/train"
 )
 
 // words are what a program says, while it says it.
@@ -298,6 +299,60 @@ func TestLivePage(t *testing.T) {
 	b.photo(filepath.Join(folder, "live-hostile.png"))
 	clean()
 	p.interrupt(0)
+
+	// A hundred classes are a heat map.
+	m := hundred()
+	server, err := live.Listen(address)
+	require.NoError(t, err)
+	server.Serve(m)
+	b.wait(`document.getElementById('gone').hidden && document.querySelectorAll('#matrix canvas').length === 1`)
+	require.Equal(t, "Epoch 150 of 200 · test 100 % · step 300", b.eval(`document.getElementById('where').textContent`))
+	require.Equal(t, "7 mistakes in 100 pictures (7.00 %) after epoch 149. A row is the truth, a column what the network says.", b.eval(`document.getElementById('matrix-note').textContent`))
+	b.size(1440, 1000, false)
+	x, y := middle("#matrix canvas")
+	side := b.eval(`document.querySelector('#matrix canvas').getBoundingClientRect().width / 100`).(float64)
+	b.move(x+0.5*side, y+0.5*side) // row and column 50, counted from 0
+	require.Equal(t, "class number 50: 1 of 1 are right (100.0 %)", b.eval(`document.getElementById('matrix-cell').textContent`))
+	require.EqualValues(t, 149, b.eval(`document.querySelectorAll('#numbers tbody tr').length`))
+	b.eval(`scrollTo(0, 0)`)
+	b.photo(filepath.Join(folder, "live-hundred.png"))
+	clean()
+	require.NoError(t, server.Close())
+}
+
+// hundred is a run of 200 epochs that tests 100 classes with a picture each, of which
+// it takes seven for the next one.
+func hundred() *live.Monitor {
+	set := &data.Set{H: 32, W: 32, C: 3, Images: make([]byte, 100*32*32*3)}
+	var tested train.Tested
+	for i := range 100 {
+		set.Classes = append(set.Classes, fmt.Sprintf("class number %d", i))
+		set.Labels = append(set.Labels, int32(i))
+		tested.Index = append(tested.Index, int32(i))
+		logits := make([]float32, 100)
+		if logits[i] = 2; i%15 == 1 {
+			logits[i+1] = 3
+		}
+		tested.Logits = append(tested.Logits, logits...)
+	}
+	tested.Labels = set.Labels
+	at := time.Unix(0, 0)
+	m := live.NewMonitor(set, func() time.Time { at = at.Add(time.Second); return at })
+	m.Describe(live.Facts{Model: "WRN-28-10", Data: "hundred", Classes: set.Classes, Epochs: 200, Batch: 4, Images: 8, TestImages: 100})
+	for e := 1; ; e++ {
+		step := int64(2 * (e - 1))
+		m.Begin(train.Stretch{Epoch: e, Step: step, Images: 8, Rate: 0.1})
+		for i := range 2 {
+			loss := 4 / float64(e+i)
+			m.Step(train.Step{Step: step + int64(i) + 1, Images: 4, Done: 4 * (i + 1), Loss: loss, MeanLoss: loss, MeanError: 20 * loss})
+		}
+		m.Begin(train.Stretch{Epoch: e, Test: true, Step: step + 2, Images: 100, Rate: 0.1})
+		m.Tested(tested)
+		if e == 150 {
+			return m
+		}
+		m.Epoch(metrics.Epoch{Epoch: e, Step: step + 2, LR: 0.1, TrainLoss: metrics.Number(4 / float64(e)), TrainError: metrics.Number(80 / e), TestError: 7, ImagesPerSecond: 4, Seconds: 102})
+	}
 }
 
 // livePictures is the folder for screenshots: WRNC_PICTURES, or one that goes away.
