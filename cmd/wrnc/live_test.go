@@ -314,6 +314,7 @@ func TestLivePage(t *testing.T) {
 	b.move(x+0.5*side, y+0.5*side) // row and column 50, counted from 0
 	require.Equal(t, "class number 50: 1 of 1 are right (100.0 %)", b.eval(`document.getElementById('matrix-cell').textContent`))
 	require.EqualValues(t, 149, b.eval(`document.querySelectorAll('#numbers tbody tr').length`))
+	require.EqualValues(t, 1, b.eval(`document.querySelectorAll('#network tbody tr').length`), "no layer of the run before")
 	b.eval(`scrollTo(0, 0)`)
 	b.photo(filepath.Join(folder, "live-hundred.png"))
 	clean()

@@ -226,7 +226,7 @@ const charts = [
     ],
   }), true)],
   [['epochs', 'now', 'facts'], new Chart('rate', 'Learning rate', () => ({
-    xMost: xMost(), format: v => digits(v), curves: [
+    xMost: xMost(), format: v => digits(v), zero: true, curves: [
       { name: 'planned', kind: 'planned', colour: 'rate', points: planned() },
       { name: 'used', kind: 'line', colour: 'rate', points: used() },
     ],
@@ -282,7 +282,8 @@ function head() {
 function bar(id, part, phase) {
   const e = $(id);
   e.firstElementChild.style.width = (100 * part).toFixed(2) + '%';
-  for (const p of ['evaluating', 'finished', 'diverged', 'failed']) e.classList.toggle(p, phase === p);
+  for (const p of ['finished', 'diverged', 'failed']) e.classList.toggle(p, phase === p);
+  e.classList.toggle('evaluating', phase === 'evaluating' && id === 'epoch');
   e.setAttribute('aria-valuenow', Math.floor(100 * part));
 }
 function whereText(f, n, part) {
@@ -331,15 +332,15 @@ function fillNumbers() {
 const open = new Set(); // groups whose layers are shown
 function fillNetwork() {
   const f = state.facts;
-  if (!f || !f.layers) return;
-  const groups = [];
-  for (const l of f.layers) {
+  if (!f) return;
+  const groups = [], layers = f.layers || [];
+  for (const l of layers) {
     const name = l.name.split('.')[0];
     if (!groups.length || groups.at(-1).name !== name) groups.push({ name, layers: [] });
     groups.at(-1).layers.push(l);
   }
   const sum = (layers, key) => layers.reduce((a, l) => a + l[key], 0);
-  const all = { params: sum(f.layers, 'params'), macs: sum(f.layers, 'macs') };
+  const all = { params: sum(layers, 'params'), macs: sum(layers, 'macs') };
   const most = Math.max(1, ...groups.map(g => sum(g.layers, 'macs')));
   const row = (className, first, output, params, macs) => {
     const meter = make('i');
