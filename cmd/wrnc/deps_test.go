@@ -69,10 +69,11 @@ const imports = `
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
-	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/live kernels/cpu
+	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/live kernels/cpu bench
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
-	bench/step:         dsl compiler compiler/ir compiler/plan compiler/lower runtime runtime/cpu kernels/cpu
+	bench:              kernels/cpu
+	bench/benchtest:
 `
 
 const module = "wrnc/"

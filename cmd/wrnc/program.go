@@ -6,6 +6,7 @@ import (
 	"wrnc/compiler/ir"
 	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
+	"wrnc/runtime"
 )
 
 // layOut plans functions of a compiled module; no names means all of them.
@@ -31,6 +32,32 @@ func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, er
 		plans = append(plans, p)
 	}
 	return plans, nil
+}
+
+// start plans functions of a compiled module and loads them. What was planned must
+// be what the target takes, to the byte: the user is told so.
+func start(m *ir.Module, t target, on machine, functions ...string) (runtime.Executable, []*plan.Plan, error) {
+	arch, err := t.arch(machineType{isa: on.isa.Name})
+	if err != nil {
+		return nil, nil, err
+	}
+	plans, err := layOut(m, arch, functions...)
+	if err != nil {
+		return nil, nil, err
+	}
+	planned := memoryOf(plans).peak(on.threads)
+	if err := affordable(planned, meminfo); err != nil {
+		return nil, nil, err
+	}
+	ex, err := t.load(m, plans, on)
+	if err != nil {
+		return nil, nil, err
+	}
+	if took := ex.Allocated(); took != planned {
+		ex.Close()
+		return nil, nil, faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned)}
+	}
+	return ex, plans, nil
 }
 
 // inference returns the module of one function and of the state that it reads:

@@ -48,7 +48,7 @@ func TestFreeMemory(t *testing.T) {
 	require.True(t, known)
 	require.EqualValues(t, 7*1024, free)
 	require.NoError(t, affordable(7*1024, path))
-	require.ErrorContains(t, affordable(7*1024+1, path), "training needs 7.0 KiB of memory, and 7.0 KiB are free; take a smaller --batch")
+	require.ErrorContains(t, affordable(7*1024+1, path), "this needs 7.0 KiB of memory, and 7.0 KiB are free; take a smaller --batch")
 }
 
 func TestDefaultNetworksAreSound(t *testing.T) {

@@ -207,9 +207,8 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 	return nil
 }
 
-// load compiles the job's network and loads it. What was planned must be what
-// the target takes, to the byte: the user was told so. The plans are those that the
-// run is known by, whether it is shown or not.
+// load compiles the job's network and loads it. The plans are those that the run is
+// known by, whether it is shown or not.
 func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, memory, error) {
 	fail := func(err error) (*ir.Module, runtime.Executable, []*plan.Plan, memory, error) {
 		return nil, nil, nil, memory{}, err
@@ -227,26 +226,11 @@ func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, memory, error) {
 	if err != nil {
 		return fail(err)
 	}
-	loaded := plans
 	if j.page != nil {
 		showLogits(m.Func("eval"))
-		if loaded, err = layOut(m, arch, trainingFunctions()...); err != nil {
-			return fail(err)
-		}
 	}
-	planned := memoryOf(loaded)
-	if err := affordable(planned.peak(j.on.threads), meminfo); err != nil {
-		return fail(err)
-	}
-	ex, err := j.target.load(m, loaded, j.on)
-	if err != nil {
-		return fail(err)
-	}
-	if took := ex.Allocated(); took != planned.peak(j.on.threads) {
-		ex.Close()
-		return fail(faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned.peak(j.on.threads))})
-	}
-	return m, ex, plans, planned, nil
+	ex, loaded, err := start(m, j.target, j.on, trainingFunctions()...)
+	return m, ex, plans, memoryOf(loaded), err
 }
 
 // announce says what is about to be trained, how, and on what.
