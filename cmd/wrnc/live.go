@@ -40,18 +40,6 @@ func openPage(address string, words io.Writer) (*livePage, error) {
 	return &livePage{words: words, server: server}, nil
 }
 
-// showLogits makes a compiled eval return the logits, too, which it computes in any
-// case: no number changes.
-func showLogits(f *ir.Func) {
-	for _, n := range f.Nodes {
-		for _, m := range n.Body.Nodes {
-			if m.Op == ir.Xent {
-				f.Returns = append(slices.Clip(f.Returns), m.Args[0])
-			}
-		}
-	}
-}
-
 // show begins to serve, and has the training observed.
 func (p *livePage) show(s *session, j job, m *ir.Module, plans []*plan.Plan, planned memory, o *train.Options) error {
 	if p == nil {

@@ -16,6 +16,7 @@ import (
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
+	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime"
@@ -64,12 +65,16 @@ func (s *session) train(j job) error {
 	defer stop()
 
 	normalize := normalization(j.net.Data, j.src.Train)
+	facts, err := metadata(j.net, j.text, j.src.Train.Classes, normalize)
+	if err != nil {
+		return err
+	}
 	options := train.Options{
 		Recipe:    recipe(j.net.Train),
 		Seed:      j.seed,
 		Augment:   augmentation(j.net.Data),
 		Normalize: normalize,
-		Metadata:  metadata(j.net, normalize),
+		Metadata:  facts,
 		Identity:  j.identity(plans),
 		SaveEvery: orZero(j.choices.SaveEvery),
 		KeepEvery: orZero(j.choices.KeepEvery),
@@ -147,14 +152,6 @@ func (j job) identity(plans []*plan.Plan) map[string]string {
 	}
 }
 
-// metadata are the facts about a network that its weights are kept with.
-func metadata(net *dsl.Network, n data.Normalize) map[string]string {
-	return map[string]string{
-		"data": net.Data.Name, "classes": fmt.Sprint(net.Classes), "normalize": net.Data.Normalize.String(), "recipe": net.Train.Recipe,
-		"mean": fmt.Sprint(n.Mean), "scale": fmt.Sprint(n.Scale), // a byte becomes (byte - mean) * scale
-	}
-}
-
 // progress draws where people read; from is where the run goes on, or nil.
 func (s *session) progress(j job, from *train.Checkpoint) *metrics.Progress {
 	width, isTerminal := terminal(j.words)
@@ -222,14 +219,14 @@ func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, memory, error) {
 	if err != nil {
 		return fail(err)
 	}
-	plans, err := layOut(m, arch, trainingFunctions()...)
+	plans, err := layOut(m, arch, lower.Plan, trainingFunctions()...)
 	if err != nil {
 		return fail(err)
 	}
 	if j.page != nil {
-		showLogits(m.Func("eval"))
+		addLogits(m.Func("eval"))
 	}
-	ex, loaded, err := start(m, j.target, j.on, trainingFunctions()...)
+	ex, loaded, err := start(m, j.target, j.on, lower.Plan, trainingFunctions()...)
 	return m, ex, plans, memoryOf(loaded), err
 }
 

@@ -59,31 +59,30 @@ const (
 	timedFirst = 2
 )
 
-// step takes a step of training, timed if it is one of those, and adds its loss and
-// mistakes to t. It returns the batch's mean loss.
-func (r *run) step(b *data.Batch, t *tally) (float64, error) {
+// step takes a step of training, timed if it is one of those.
+func (r *run) step(b *data.Batch) (Loss, error) {
 	r.in.U64["step"] = uint64(r.at.Step)
 	profiler, can := r.ex.(runtime.Profiler)
 	if r.o.Observer == nil || !can || r.at.Step%timedEvery != timedFirst {
-		loss, _, err := r.call("train", b, t)
-		return loss, err
+		return r.call("train", b)
 	}
 	profiler.Profile(true)
 	defer profiler.Profile(false)
-	loss, _, err := r.call("train", b, t)
+	l, err := r.call("train", b)
 	if err == nil {
 		r.o.Observer.Timed(profiler.LaunchTimes("train"))
 	}
-	return loss, err
+	return l, err
 }
 
-// observeStep tells the observer of the step that was just taken.
-func (r *run) observeStep(b *data.Batch, loss float64, t *tally) {
+// observeStep tells the observer of the step that was just taken, and of the epoch's
+// sum with it.
+func (r *run) observeStep(l, epoch Loss) {
 	if r.o.Observer == nil {
 		return
 	}
 	r.o.Observer.Step(Step{
-		Step: r.at.Step, Images: b.N, Done: t.images, Loss: loss, MeanLoss: t.meanLoss(), MeanError: t.percent(),
+		Step: r.at.Step, Images: l.Images, Done: epoch.Images, Loss: l.Mean(), MeanLoss: epoch.Mean(), MeanError: epoch.Percent(),
 	})
 }
 
