@@ -17,7 +17,11 @@ import (
 func (p *Plan) String() string {
 	w := &printer{p: p}
 	w.line("plan %q func=%s batch=%d", p.Net, p.Func, p.Batch)
-	w.line("arch target=%s isa=%s chans=%d l1=%d l2=%d%s", p.Arch.Target, p.Arch.ISA, p.Arch.Chans, p.Arch.L1, p.Arch.L2, p.Arch.GPU.text())
+	narrow := ""
+	if p.Arch.Narrow > 0 {
+		narrow = fmt.Sprintf(" narrow=%d", p.Arch.Narrow)
+	}
+	w.line("arch target=%s isa=%s chans=%d%s l1=%d l2=%d%s", p.Arch.Target, p.Arch.ISA, p.Arch.Chans, narrow, p.Arch.L1, p.Arch.L2, p.Arch.GPU.text())
 	counters := ""
 	if p.Counters > 0 {
 		counters = fmt.Sprintf(" counters=%d", p.Counters)

@@ -7,7 +7,7 @@ import "golang.org/x/sys/cpu"
 
 var avx2 = (&vectorKernels{
 	name: "avx2", lanes: 8,
-	conv: convAVX2, wgrad: wgradAVX2,
+	conv: convAVX2, convNarrow: convNarrowAVX2, wgrad: wgradAVX2, wgradNarrow: wgradNarrowAVX2,
 	relu: reluAVX2, reluGrad: reluGradAVX2, add: addAVX2, mul: mulAVX2, scale: scaleAVX2, axpy: axpyAVX2, maskScale: maskScaleAVX2,
 	affine: affineAVX2, affineRelu: affineReluAVX2, addChannel: addChannelAVX2,
 	affineReluGrad: affineReluGradAVX2, affine2: affine2AVX2,
@@ -17,7 +17,7 @@ var avx2 = (&vectorKernels{
 
 var avx512 = (&vectorKernels{
 	name: "avx512", lanes: 16,
-	conv: convAVX512, wgrad: wgradAVX512,
+	conv: convAVX512, convNarrow: convNarrowAVX512, wgrad: wgradAVX512, wgradNarrow: wgradNarrowAVX512,
 	relu: reluAVX512, reluGrad: reluGradAVX512, add: addAVX512, mul: mulAVX512, scale: scaleAVX512, axpy: axpyAVX512, maskScale: maskScaleAVX512,
 	affine: affineAVX512, affineRelu: affineReluAVX512, addChannel: addChannelAVX512,
 	affineReluGrad: affineReluGradAVX512, affine2: affine2AVX512,

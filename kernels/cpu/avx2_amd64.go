@@ -4,15 +4,25 @@
 
 package cpu
 
-// convAVX2 is Conv, with a *ConvArgs.
+// convAVX2 is Conv of two vectors of channels, with a *ConvArgs.
 //
 //go:noescape
 func convAVX2(a *byte)
 
-// wgradAVX2 is Wgrad, with a *WgradArgs that has pixels.
+// convNarrowAVX2 is Conv of one vector of channels, with a *ConvArgs.
+//
+//go:noescape
+func convNarrowAVX2(a *byte)
+
+// wgradAVX2 is Wgrad of two vectors of channels, with a *WgradArgs that has pixels.
 //
 //go:noescape
 func wgradAVX2(a *byte)
+
+// wgradNarrowAVX2 is Wgrad of one vector of channels, with a *WgradArgs that has pixels.
+//
+//go:noescape
+func wgradNarrowAVX2(a *byte)
 
 // reluAVX2 takes n, a multiple of 8.
 //

@@ -4,15 +4,25 @@
 
 package cpu
 
-// convAVX512 is Conv, with a *ConvArgs.
+// convAVX512 is Conv of two vectors of channels, with a *ConvArgs.
 //
 //go:noescape
 func convAVX512(a *byte)
 
-// wgradAVX512 is Wgrad, with a *WgradArgs that has pixels.
+// convNarrowAVX512 is Conv of one vector of channels, with a *ConvArgs.
+//
+//go:noescape
+func convNarrowAVX512(a *byte)
+
+// wgradAVX512 is Wgrad of two vectors of channels, with a *WgradArgs that has pixels.
 //
 //go:noescape
 func wgradAVX512(a *byte)
+
+// wgradNarrowAVX512 is Wgrad of one vector of channels, with a *WgradArgs that has pixels.
+//
+//go:noescape
+func wgradNarrowAVX512(a *byte)
 
 // reluAVX512 takes n, a multiple of 16.
 //

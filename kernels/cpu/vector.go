@@ -11,7 +11,7 @@ type vectorKernels struct {
 	name  string
 	lanes int
 
-	conv, wgrad func(a *byte)
+	conv, convNarrow, wgrad, wgradNarrow func(a *byte)
 
 	relu      func(dst, x *float32, n int)
 	reluGrad  func(dst, g, x *float32, n int)
@@ -33,8 +33,9 @@ type vectorKernels struct {
 
 func (k *vectorKernels) build() *ISA {
 	return &ISA{
-		Name: k.name, Lanes: k.lanes, ConvChans: 2 * k.lanes,
-		Conv: k.convRow, Wgrad: k.wgradBlock,
+		Name: k.name, Lanes: k.lanes,
+		Wide:        multiply(2*k.lanes, k.conv, k.wgrad),
+		Narrow:      multiply(k.lanes, k.convNarrow, k.wgradNarrow),
 		Affine:      k.channels1(k.affine, goAffine, 2),
 		Affine2:     k.channels2(k.affine2, goAffine2, 3),
 		Relu:        k.reluRow,
@@ -57,11 +58,15 @@ func (k *vectorKernels) build() *ISA {
 	}
 }
 
-func (k *vectorKernels) convRow(a *ConvArgs) { k.conv((*byte)(unsafe.Pointer(a))) }
-
-func (k *vectorKernels) wgradBlock(a *WgradArgs) {
-	if a.Rows > 0 && a.Pixels > 0 {
-		k.wgrad((*byte)(unsafe.Pointer(a)))
+func multiply(chans int, conv, wgrad func(a *byte)) Multiply {
+	return Multiply{
+		Chans: chans,
+		Conv:  func(a *ConvArgs) { conv((*byte)(unsafe.Pointer(a))) },
+		Wgrad: func(a *WgradArgs) {
+			if a.Rows > 0 && a.Pixels > 0 {
+				wgrad((*byte)(unsafe.Pointer(a)))
+			}
+		},
 	}
 }
 

@@ -99,11 +99,11 @@ func (f *function) kernel(k *plan.Kernel) (runner, error) {
 	}
 	switch k.Kind {
 	case plan.Pack:
-		return &packKernel{bound: b, taps: packedTaps(k.Conv)}, nil
+		return &packKernel{b}, nil
 	case plan.Conv:
-		return newConv(b), nil
+		return newConv(b)
 	case plan.Wgrad:
-		return newWgrad(b), nil
+		return newWgrad(b)
 	case plan.Sum:
 		return &sumKernel{b}, nil
 	case plan.Map:
