@@ -36,6 +36,7 @@ type bound struct {
 	*plan.Kernel
 	f      *function
 	layout plan.Layout
+	strip  int   // rows that row functions get at a time
 	args   []int // buffer of each argument
 	pro    []*tape
 	epi    *tape
@@ -82,7 +83,7 @@ func (p *Program) bind(pl *plan.Plan) (*function, error) {
 }
 
 func (f *function) kernel(k *plan.Kernel) (runner, error) {
-	b := &bound{Kernel: k, f: f, layout: k.Layout()}
+	b := &bound{Kernel: k, f: f, layout: k.Layout(), strip: k.Strip()}
 	for _, a := range k.Args {
 		b.args = append(b.args, a.Buffer)
 	}

@@ -48,6 +48,7 @@ type convKernel struct {
 	*bound
 	conv  func(a *kernels.ConvArgs)
 	areas []area
+	home  []float32 // where the results are computed, if not in scratch
 }
 
 // area is a rectangle of one phase's results that the same taps reach. There is
@@ -67,6 +68,9 @@ func newConv(b *bound) (*convKernel, error) {
 		return nil, err
 	}
 	k := &convKernel{bound: b, conv: m.Conv}
+	if home, ok := b.Home(); ok {
+		k.home = b.arg(home)
+	}
 	for row := range c.OutStep() {
 		for col := range c.OutStep() {
 			k.phase(row, col)
@@ -118,7 +122,13 @@ func (k *convKernel) run(u int, w *worker) {
 	sample, lo, hi := k.Grid.Band(u)
 	e := w.begin(k.bound, u)
 	tile := w.floats(k.layout.Tiles[0], c.MaxTileRows(hi-lo)*c.TileCols()*c.In())
-	result := w.floats(k.layout.Result, (hi-lo)*c.OutCols()*c.OutPadded())
+	n := (hi - lo) * c.OutCols() * c.OutPadded()
+	var result []float32
+	if k.home != nil {
+		result = k.home[(sample*c.OutRows()+lo)*c.OutCols()*c.Out():][:n]
+	} else {
+		result = w.floats(k.layout.Result, n)
+	}
 	t0, t1 := c.TileRows(lo, hi)
 	fill(e, k.pro[0], tile, sample, t0, t1, c.Border(), c.TileCols())
 	k.multiply(w, tile, result, lo, hi)
@@ -140,7 +150,7 @@ func fill(e *env, t *tape, tile []float32, sample, t0, t1, border, cols int) {
 		clear(row[:edge])
 		clear(row[edge+inner:])
 		e.tile = row[edge : edge+inner]
-		t.row(e, sample, r)
+		t.rows(e, sample, r, 1)
 	}
 }
 
@@ -196,19 +206,18 @@ func (s *area) lines(k *convKernel, a *kernels.ConvArgs, tile, result []float32,
 }
 
 // drain closes the gaps that channel padding leaves in the rows of the result
-// and runs the epilogue on each.
+// and runs the epilogue on them.
 func (k *bound) drain(e *env, result []float32, sample, lo, hi int) {
 	c := k.Conv
 	cols, out, padded := c.OutCols(), c.Out(), c.OutPadded()
-	for r := lo; r < hi; r++ {
-		row := result[(r-lo)*cols*padded:][:cols*padded]
-		if out != padded {
-			for q := 1; q < cols; q++ {
-				copy(row[q*out:(q+1)*out], row[q*padded:])
-			}
+	if out != padded {
+		for q := 1; q < (hi-lo)*cols; q++ {
+			copy(result[q*out:(q+1)*out], result[q*padded:])
 		}
-		e.result = row
+	}
+	for r := lo; r < hi; r += k.strip {
+		e.result = result[(r-lo)*cols*out:]
 		e.seen = (r - lo) * cols
-		k.epi.row(e, sample, r)
+		k.epi.rows(e, sample, r, min(k.strip, hi-r))
 	}
 }

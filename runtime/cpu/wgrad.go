@@ -43,11 +43,11 @@ func (k *wgradKernel) band(e *env, partial []float32, n, lo, hi int) {
 	g := e.w.floats(k.layout.Tiles[0], (hi-lo)*c.Q*c.OutPadded())
 	x := e.w.floats(k.layout.Tiles[1], c.MaxTileRows(hi-lo)*c.TileCols()*c.C)
 	padded := c.OutPadded()
-	for r := lo; r < hi; r++ {
-		row := g[(r-lo)*c.Q*padded:][:c.Q*padded]
-		e.tile = row
-		k.pro[0].row(e, n, r)
-		spread(row, c.Q, c.K, padded)
+	for r := lo; r < hi; r += k.strip {
+		rows := min(k.strip, hi-r)
+		e.tile = g[(r-lo)*c.Q*padded:]
+		k.pro[0].rows(e, n, r, rows)
+		spread(e.tile, rows*c.Q, c.K, padded)
 	}
 	t0, t1 := c.TileRows(lo, hi)
 	fill(e, k.pro[1], x, n, t0, t1, c.Border(), c.TileCols())
@@ -120,7 +120,7 @@ func (k *sumKernel) run(u int, w *worker) {
 			row[i] = sum[i*c.Chans+r-lo]
 		}
 		e.result, e.seen = row, (r-lo)*k.Grid.Px
-		k.epi.row(e, 0, r)
+		k.epi.rows(e, 0, r, 1)
 	}
 }
 
@@ -130,9 +130,9 @@ type mapKernel struct{ *bound }
 func (k *mapKernel) run(u int, w *worker) {
 	e := w.begin(k.bound, u)
 	sample, lo, hi := k.Grid.Band(u)
-	for r := lo; r < hi; r++ {
+	for r := lo; r < hi; r += k.strip {
 		e.seen = (r - lo) * k.Grid.Px
-		k.epi.row(e, sample, r)
+		k.epi.rows(e, sample, r, min(k.strip, hi-r))
 	}
 }
 
@@ -146,7 +146,7 @@ func (k *poolKernel) run(u int, w *worker) {
 	mean := w.floats(k.layout.Result, c.C)
 	clear(mean)
 	for r := range c.H {
-		k.pro[0].row(e, u, r)
+		k.pro[0].rows(e, u, r, 1)
 		w.p.opts.ISA.SumRows(mean, e.tile, c.W, c.C)
 	}
 	area := float32(c.H * c.W)
@@ -154,5 +154,5 @@ func (k *poolKernel) run(u int, w *worker) {
 		mean[i] /= area
 	}
 	e.result = mean
-	k.epi.row(e, u, 0)
+	k.epi.rows(e, u, 0, 1)
 }
