@@ -4791,6 +4791,840 @@ done:
 	VZEROUPPER
 	RET
 
+// func affineX2AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, FMA3
+TEXT ·affineX2AVX2(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), SI
+	MOVQ    step+40(FP), DI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y2
+	VMOVUPS 32(DX), Y3
+	LEAQ    (DI)(DI*1), DX
+	SUBQ    $0x02, SI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Y4
+	VMOVAPS     Y2, Y5
+	VFMADD231PS Y4, Y0, Y5
+	VMOVUPS     Y5, (CX)
+	VMOVUPS     32(AX), Y4
+	VMOVAPS     Y3, Y5
+	VFMADD231PS Y4, Y1, Y5
+	VMOVUPS     Y5, 32(CX)
+	VMOVUPS     (AX)(DI*1), Y4
+	VMOVAPS     Y2, Y5
+	VFMADD231PS Y4, Y0, Y5
+	VMOVUPS     Y5, (CX)(DI*1)
+	VMOVUPS     32(AX)(DI*1), Y4
+	VMOVAPS     Y3, Y5
+	VFMADD231PS Y4, Y1, Y5
+	VMOVUPS     Y5, 32(CX)(DI*1)
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	SUBQ        $0x02, SI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, SI
+	JE          done
+	VMOVUPS     (AX), Y4
+	VMOVAPS     Y2, Y2
+	VFMADD231PS Y4, Y0, Y2
+	VMOVUPS     Y2, (CX)
+	VMOVUPS     32(AX), Y0
+	VMOVAPS     Y3, Y2
+	VFMADD231PS Y0, Y1, Y2
+	VMOVUPS     Y2, 32(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineReluX2AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, FMA3
+TEXT ·affineReluX2AVX2(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), SI
+	MOVQ    step+40(FP), DI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y2
+	VMOVUPS 32(DX), Y3
+	LEAQ    (DI)(DI*1), DX
+	SUBQ    $0x02, SI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Y4
+	VMOVAPS     Y2, Y5
+	VFMADD231PS Y4, Y0, Y5
+	VXORPS      Y4, Y4, Y4
+	VMAXPS      Y5, Y4, Y5
+	VMOVUPS     Y5, (CX)
+	VMOVUPS     32(AX), Y4
+	VMOVAPS     Y3, Y5
+	VFMADD231PS Y4, Y1, Y5
+	VXORPS      Y4, Y4, Y4
+	VMAXPS      Y5, Y4, Y5
+	VMOVUPS     Y5, 32(CX)
+	VMOVUPS     (AX)(DI*1), Y4
+	VMOVAPS     Y2, Y5
+	VFMADD231PS Y4, Y0, Y5
+	VXORPS      Y4, Y4, Y4
+	VMAXPS      Y5, Y4, Y5
+	VMOVUPS     Y5, (CX)(DI*1)
+	VMOVUPS     32(AX)(DI*1), Y4
+	VMOVAPS     Y3, Y5
+	VFMADD231PS Y4, Y1, Y5
+	VXORPS      Y4, Y4, Y4
+	VMAXPS      Y5, Y4, Y5
+	VMOVUPS     Y5, 32(CX)(DI*1)
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	SUBQ        $0x02, SI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, SI
+	JE          done
+	VMOVUPS     (AX), Y4
+	VMOVAPS     Y2, Y2
+	VFMADD231PS Y4, Y0, Y2
+	VXORPS      Y0, Y0, Y0
+	VMAXPS      Y2, Y0, Y2
+	VMOVUPS     Y2, (CX)
+	VMOVUPS     32(AX), Y0
+	VMOVAPS     Y3, Y2
+	VFMADD231PS Y0, Y1, Y2
+	VXORPS      Y0, Y0, Y0
+	VMAXPS      Y2, Y0, Y2
+	VMOVUPS     Y2, 32(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineReluGradX2AVX2(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, FMA3
+TEXT ·affineReluGradX2AVX2(SB), NOSPLIT, $0-56
+	MOVQ    grad+8(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    dst+0(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    vStep+32(FP), SI
+	MOVQ    px+40(FP), DI
+	MOVQ    step+48(FP), R8
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	LEAQ    (R8)(R8*1), BX
+	SUBQ    $0x02, DI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Y4
+	VMOVUPS     (CX), Y5
+	VMOVAPS     Y2, Y6
+	VFMADD231PS Y5, Y0, Y6
+	VXORPS      Y5, Y5, Y5
+	VCMPPS      $0x01, Y6, Y5, Y6
+	VANDPS      Y4, Y6, Y4
+	VMOVUPS     Y4, (DX)
+	VMOVUPS     32(AX), Y4
+	VMOVUPS     32(CX), Y5
+	VMOVAPS     Y3, Y6
+	VFMADD231PS Y5, Y1, Y6
+	VXORPS      Y5, Y5, Y5
+	VCMPPS      $0x01, Y6, Y5, Y6
+	VANDPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(DX)
+	VMOVUPS     (AX)(R8*1), Y4
+	VMOVUPS     (CX)(R8*1), Y5
+	VMOVAPS     Y2, Y6
+	VFMADD231PS Y5, Y0, Y6
+	VXORPS      Y5, Y5, Y5
+	VCMPPS      $0x01, Y6, Y5, Y6
+	VANDPS      Y4, Y6, Y4
+	VMOVUPS     Y4, (DX)(R8*1)
+	VMOVUPS     32(AX)(R8*1), Y4
+	VMOVUPS     32(CX)(R8*1), Y5
+	VMOVAPS     Y3, Y6
+	VFMADD231PS Y5, Y1, Y6
+	VXORPS      Y5, Y5, Y5
+	VCMPPS      $0x01, Y6, Y5, Y6
+	VANDPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(DX)(R8*1)
+	ADDQ        BX, AX
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	SUBQ        $0x02, DI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, DI
+	JE          done
+	VMOVUPS     (AX), Y4
+	VMOVUPS     (CX), Y5
+	VMOVAPS     Y2, Y2
+	VFMADD231PS Y5, Y0, Y2
+	VXORPS      Y0, Y0, Y0
+	VCMPPS      $0x01, Y2, Y0, Y2
+	VANDPS      Y4, Y2, Y4
+	VMOVUPS     Y4, (DX)
+	VMOVUPS     32(AX), Y0
+	VMOVUPS     32(CX), Y2
+	VMOVAPS     Y3, Y3
+	VFMADD231PS Y2, Y1, Y3
+	VXORPS      Y1, Y1, Y1
+	VCMPPS      $0x01, Y3, Y1, Y3
+	VANDPS      Y0, Y3, Y0
+	VMOVUPS     Y0, 32(DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affine2X2AVX2(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, FMA3
+TEXT ·affine2X2AVX2(SB), NOSPLIT, $0-56
+	MOVQ    grad+8(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    dst+0(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    vStep+32(FP), SI
+	MOVQ    px+40(FP), DI
+	MOVQ    step+48(FP), R8
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
+	LEAQ    (R8)(R8*1), BX
+	SUBQ    $0x02, DI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Y6
+	VMOVUPS     (CX), Y7
+	VMOVAPS     Y4, Y8
+	VFMADD231PS Y7, Y2, Y8
+	VFMADD213PS Y8, Y0, Y6
+	VMOVUPS     Y6, (DX)
+	VMOVUPS     32(AX), Y6
+	VMOVUPS     32(CX), Y7
+	VMOVAPS     Y5, Y8
+	VFMADD231PS Y7, Y3, Y8
+	VFMADD213PS Y8, Y1, Y6
+	VMOVUPS     Y6, 32(DX)
+	VMOVUPS     (AX)(R8*1), Y6
+	VMOVUPS     (CX)(R8*1), Y7
+	VMOVAPS     Y4, Y8
+	VFMADD231PS Y7, Y2, Y8
+	VFMADD213PS Y8, Y0, Y6
+	VMOVUPS     Y6, (DX)(R8*1)
+	VMOVUPS     32(AX)(R8*1), Y6
+	VMOVUPS     32(CX)(R8*1), Y7
+	VMOVAPS     Y5, Y8
+	VFMADD231PS Y7, Y3, Y8
+	VFMADD213PS Y8, Y1, Y6
+	VMOVUPS     Y6, 32(DX)(R8*1)
+	ADDQ        BX, AX
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	SUBQ        $0x02, DI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, DI
+	JE          done
+	VMOVUPS     (AX), Y6
+	VMOVUPS     (CX), Y7
+	VMOVAPS     Y4, Y4
+	VFMADD231PS Y7, Y2, Y4
+	VFMADD213PS Y4, Y0, Y6
+	VMOVUPS     Y6, (DX)
+	VMOVUPS     32(AX), Y0
+	VMOVUPS     32(CX), Y2
+	VMOVAPS     Y5, Y4
+	VFMADD231PS Y2, Y3, Y4
+	VFMADD213PS Y4, Y1, Y0
+	VMOVUPS     Y0, 32(DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addChannelX2AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX
+TEXT ·addChannelX2AVX2(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), BX
+	MOVQ    step+40(FP), SI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	LEAQ    (SI)(SI*1), DX
+	SUBQ    $0x02, BX
+	JL      rest
+
+pair:
+	VMOVUPS (AX), Y2
+	VADDPS  Y2, Y0, Y2
+	VMOVUPS Y2, (CX)
+	VMOVUPS 32(AX), Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(CX)
+	VMOVUPS (AX)(SI*1), Y2
+	VADDPS  Y2, Y0, Y2
+	VMOVUPS Y2, (CX)(SI*1)
+	VMOVUPS 32(AX)(SI*1), Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(CX)(SI*1)
+	ADDQ    DX, AX
+	ADDQ    DX, CX
+	SUBQ    $0x02, BX
+	JGE     pair
+
+rest:
+	ADDQ    $0x02, BX
+	JE      done
+	VMOVUPS (AX), Y2
+	VADDPS  Y2, Y0, Y2
+	VMOVUPS Y2, (CX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y0, 32(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineX4AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, FMA3
+TEXT ·affineX4AVX2(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), SI
+	MOVQ    step+40(FP), DI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(DX), Y7
+	LEAQ    (DI)(DI*1), DX
+	SUBQ    $0x02, SI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Y8
+	VMOVAPS     Y4, Y9
+	VFMADD231PS Y8, Y0, Y9
+	VMOVUPS     Y9, (CX)
+	VMOVUPS     32(AX), Y8
+	VMOVAPS     Y5, Y9
+	VFMADD231PS Y8, Y1, Y9
+	VMOVUPS     Y9, 32(CX)
+	VMOVUPS     64(AX), Y8
+	VMOVAPS     Y6, Y9
+	VFMADD231PS Y8, Y2, Y9
+	VMOVUPS     Y9, 64(CX)
+	VMOVUPS     96(AX), Y8
+	VMOVAPS     Y7, Y9
+	VFMADD231PS Y8, Y3, Y9
+	VMOVUPS     Y9, 96(CX)
+	VMOVUPS     (AX)(DI*1), Y8
+	VMOVAPS     Y4, Y9
+	VFMADD231PS Y8, Y0, Y9
+	VMOVUPS     Y9, (CX)(DI*1)
+	VMOVUPS     32(AX)(DI*1), Y8
+	VMOVAPS     Y5, Y9
+	VFMADD231PS Y8, Y1, Y9
+	VMOVUPS     Y9, 32(CX)(DI*1)
+	VMOVUPS     64(AX)(DI*1), Y8
+	VMOVAPS     Y6, Y9
+	VFMADD231PS Y8, Y2, Y9
+	VMOVUPS     Y9, 64(CX)(DI*1)
+	VMOVUPS     96(AX)(DI*1), Y8
+	VMOVAPS     Y7, Y9
+	VFMADD231PS Y8, Y3, Y9
+	VMOVUPS     Y9, 96(CX)(DI*1)
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	SUBQ        $0x02, SI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, SI
+	JE          done
+	VMOVUPS     (AX), Y8
+	VMOVAPS     Y4, Y4
+	VFMADD231PS Y8, Y0, Y4
+	VMOVUPS     Y4, (CX)
+	VMOVUPS     32(AX), Y0
+	VMOVAPS     Y5, Y4
+	VFMADD231PS Y0, Y1, Y4
+	VMOVUPS     Y4, 32(CX)
+	VMOVUPS     64(AX), Y0
+	VMOVAPS     Y6, Y1
+	VFMADD231PS Y0, Y2, Y1
+	VMOVUPS     Y1, 64(CX)
+	VMOVUPS     96(AX), Y0
+	VMOVAPS     Y7, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMOVUPS     Y1, 96(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineReluX4AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, FMA3
+TEXT ·affineReluX4AVX2(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), SI
+	MOVQ    step+40(FP), DI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	ADDQ    BX, DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(DX), Y7
+	LEAQ    (DI)(DI*1), DX
+	SUBQ    $0x02, SI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Y8
+	VMOVAPS     Y4, Y9
+	VFMADD231PS Y8, Y0, Y9
+	VXORPS      Y8, Y8, Y8
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, (CX)
+	VMOVUPS     32(AX), Y8
+	VMOVAPS     Y5, Y9
+	VFMADD231PS Y8, Y1, Y9
+	VXORPS      Y8, Y8, Y8
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, 32(CX)
+	VMOVUPS     64(AX), Y8
+	VMOVAPS     Y6, Y9
+	VFMADD231PS Y8, Y2, Y9
+	VXORPS      Y8, Y8, Y8
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, 64(CX)
+	VMOVUPS     96(AX), Y8
+	VMOVAPS     Y7, Y9
+	VFMADD231PS Y8, Y3, Y9
+	VXORPS      Y8, Y8, Y8
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, 96(CX)
+	VMOVUPS     (AX)(DI*1), Y8
+	VMOVAPS     Y4, Y9
+	VFMADD231PS Y8, Y0, Y9
+	VXORPS      Y8, Y8, Y8
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, (CX)(DI*1)
+	VMOVUPS     32(AX)(DI*1), Y8
+	VMOVAPS     Y5, Y9
+	VFMADD231PS Y8, Y1, Y9
+	VXORPS      Y8, Y8, Y8
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, 32(CX)(DI*1)
+	VMOVUPS     64(AX)(DI*1), Y8
+	VMOVAPS     Y6, Y9
+	VFMADD231PS Y8, Y2, Y9
+	VXORPS      Y8, Y8, Y8
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, 64(CX)(DI*1)
+	VMOVUPS     96(AX)(DI*1), Y8
+	VMOVAPS     Y7, Y9
+	VFMADD231PS Y8, Y3, Y9
+	VXORPS      Y8, Y8, Y8
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, 96(CX)(DI*1)
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	SUBQ        $0x02, SI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, SI
+	JE          done
+	VMOVUPS     (AX), Y8
+	VMOVAPS     Y4, Y4
+	VFMADD231PS Y8, Y0, Y4
+	VXORPS      Y0, Y0, Y0
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     Y4, (CX)
+	VMOVUPS     32(AX), Y0
+	VMOVAPS     Y5, Y4
+	VFMADD231PS Y0, Y1, Y4
+	VXORPS      Y0, Y0, Y0
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     Y4, 32(CX)
+	VMOVUPS     64(AX), Y0
+	VMOVAPS     Y6, Y1
+	VFMADD231PS Y0, Y2, Y1
+	VXORPS      Y0, Y0, Y0
+	VMAXPS      Y1, Y0, Y1
+	VMOVUPS     Y1, 64(CX)
+	VMOVUPS     96(AX), Y0
+	VMOVAPS     Y7, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VXORPS      Y0, Y0, Y0
+	VMAXPS      Y1, Y0, Y1
+	VMOVUPS     Y1, 96(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineReluGradX4AVX2(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, FMA3
+TEXT ·affineReluGradX4AVX2(SB), NOSPLIT, $0-56
+	MOVQ    grad+8(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    dst+0(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    vStep+32(FP), SI
+	MOVQ    px+40(FP), DI
+	MOVQ    step+48(FP), R8
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
+	VMOVUPS 64(BX), Y6
+	VMOVUPS 96(BX), Y7
+	LEAQ    (R8)(R8*1), BX
+	SUBQ    $0x02, DI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Y8
+	VMOVUPS     (CX), Y9
+	VMOVAPS     Y4, Y10
+	VFMADD231PS Y9, Y0, Y10
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x01, Y10, Y9, Y10
+	VANDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, (DX)
+	VMOVUPS     32(AX), Y8
+	VMOVUPS     32(CX), Y9
+	VMOVAPS     Y5, Y10
+	VFMADD231PS Y9, Y1, Y10
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x01, Y10, Y9, Y10
+	VANDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, 32(DX)
+	VMOVUPS     64(AX), Y8
+	VMOVUPS     64(CX), Y9
+	VMOVAPS     Y6, Y10
+	VFMADD231PS Y9, Y2, Y10
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x01, Y10, Y9, Y10
+	VANDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, 64(DX)
+	VMOVUPS     96(AX), Y8
+	VMOVUPS     96(CX), Y9
+	VMOVAPS     Y7, Y10
+	VFMADD231PS Y9, Y3, Y10
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x01, Y10, Y9, Y10
+	VANDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, 96(DX)
+	VMOVUPS     (AX)(R8*1), Y8
+	VMOVUPS     (CX)(R8*1), Y9
+	VMOVAPS     Y4, Y10
+	VFMADD231PS Y9, Y0, Y10
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x01, Y10, Y9, Y10
+	VANDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, (DX)(R8*1)
+	VMOVUPS     32(AX)(R8*1), Y8
+	VMOVUPS     32(CX)(R8*1), Y9
+	VMOVAPS     Y5, Y10
+	VFMADD231PS Y9, Y1, Y10
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x01, Y10, Y9, Y10
+	VANDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, 32(DX)(R8*1)
+	VMOVUPS     64(AX)(R8*1), Y8
+	VMOVUPS     64(CX)(R8*1), Y9
+	VMOVAPS     Y6, Y10
+	VFMADD231PS Y9, Y2, Y10
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x01, Y10, Y9, Y10
+	VANDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, 64(DX)(R8*1)
+	VMOVUPS     96(AX)(R8*1), Y8
+	VMOVUPS     96(CX)(R8*1), Y9
+	VMOVAPS     Y7, Y10
+	VFMADD231PS Y9, Y3, Y10
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x01, Y10, Y9, Y10
+	VANDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, 96(DX)(R8*1)
+	ADDQ        BX, AX
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	SUBQ        $0x02, DI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, DI
+	JE          done
+	VMOVUPS     (AX), Y8
+	VMOVUPS     (CX), Y9
+	VMOVAPS     Y4, Y4
+	VFMADD231PS Y9, Y0, Y4
+	VXORPS      Y0, Y0, Y0
+	VCMPPS      $0x01, Y4, Y0, Y4
+	VANDPS      Y8, Y4, Y8
+	VMOVUPS     Y8, (DX)
+	VMOVUPS     32(AX), Y0
+	VMOVUPS     32(CX), Y4
+	VMOVAPS     Y5, Y5
+	VFMADD231PS Y4, Y1, Y5
+	VXORPS      Y1, Y1, Y1
+	VCMPPS      $0x01, Y5, Y1, Y5
+	VANDPS      Y0, Y5, Y0
+	VMOVUPS     Y0, 32(DX)
+	VMOVUPS     64(AX), Y0
+	VMOVUPS     64(CX), Y1
+	VMOVAPS     Y6, Y4
+	VFMADD231PS Y1, Y2, Y4
+	VXORPS      Y1, Y1, Y1
+	VCMPPS      $0x01, Y4, Y1, Y4
+	VANDPS      Y0, Y4, Y0
+	VMOVUPS     Y0, 64(DX)
+	VMOVUPS     96(AX), Y0
+	VMOVUPS     96(CX), Y1
+	VMOVAPS     Y7, Y2
+	VFMADD231PS Y1, Y3, Y2
+	VXORPS      Y1, Y1, Y1
+	VCMPPS      $0x01, Y2, Y1, Y2
+	VANDPS      Y0, Y2, Y0
+	VMOVUPS     Y0, 96(DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affine2X4AVX2(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, FMA3
+TEXT ·affine2X4AVX2(SB), NOSPLIT, $0-56
+	MOVQ    grad+8(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    dst+0(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    vStep+32(FP), SI
+	MOVQ    px+40(FP), DI
+	MOVQ    step+48(FP), R8
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
+	VMOVUPS 64(BX), Y6
+	VMOVUPS 96(BX), Y7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Y8
+	VMOVUPS 32(BX), Y9
+	VMOVUPS 64(BX), Y10
+	VMOVUPS 96(BX), Y11
+	LEAQ    (R8)(R8*1), BX
+	SUBQ    $0x02, DI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Y12
+	VMOVUPS     (CX), Y13
+	VMOVAPS     Y8, Y14
+	VFMADD231PS Y13, Y4, Y14
+	VFMADD213PS Y14, Y0, Y12
+	VMOVUPS     Y12, (DX)
+	VMOVUPS     32(AX), Y12
+	VMOVUPS     32(CX), Y13
+	VMOVAPS     Y9, Y14
+	VFMADD231PS Y13, Y5, Y14
+	VFMADD213PS Y14, Y1, Y12
+	VMOVUPS     Y12, 32(DX)
+	VMOVUPS     64(AX), Y12
+	VMOVUPS     64(CX), Y13
+	VMOVAPS     Y10, Y14
+	VFMADD231PS Y13, Y6, Y14
+	VFMADD213PS Y14, Y2, Y12
+	VMOVUPS     Y12, 64(DX)
+	VMOVUPS     96(AX), Y12
+	VMOVUPS     96(CX), Y13
+	VMOVAPS     Y11, Y14
+	VFMADD231PS Y13, Y7, Y14
+	VFMADD213PS Y14, Y3, Y12
+	VMOVUPS     Y12, 96(DX)
+	VMOVUPS     (AX)(R8*1), Y12
+	VMOVUPS     (CX)(R8*1), Y13
+	VMOVAPS     Y8, Y14
+	VFMADD231PS Y13, Y4, Y14
+	VFMADD213PS Y14, Y0, Y12
+	VMOVUPS     Y12, (DX)(R8*1)
+	VMOVUPS     32(AX)(R8*1), Y12
+	VMOVUPS     32(CX)(R8*1), Y13
+	VMOVAPS     Y9, Y14
+	VFMADD231PS Y13, Y5, Y14
+	VFMADD213PS Y14, Y1, Y12
+	VMOVUPS     Y12, 32(DX)(R8*1)
+	VMOVUPS     64(AX)(R8*1), Y12
+	VMOVUPS     64(CX)(R8*1), Y13
+	VMOVAPS     Y10, Y14
+	VFMADD231PS Y13, Y6, Y14
+	VFMADD213PS Y14, Y2, Y12
+	VMOVUPS     Y12, 64(DX)(R8*1)
+	VMOVUPS     96(AX)(R8*1), Y12
+	VMOVUPS     96(CX)(R8*1), Y13
+	VMOVAPS     Y11, Y14
+	VFMADD231PS Y13, Y7, Y14
+	VFMADD213PS Y14, Y3, Y12
+	VMOVUPS     Y12, 96(DX)(R8*1)
+	ADDQ        BX, AX
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	SUBQ        $0x02, DI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, DI
+	JE          done
+	VMOVUPS     (AX), Y12
+	VMOVUPS     (CX), Y13
+	VMOVAPS     Y8, Y8
+	VFMADD231PS Y13, Y4, Y8
+	VFMADD213PS Y8, Y0, Y12
+	VMOVUPS     Y12, (DX)
+	VMOVUPS     32(AX), Y0
+	VMOVUPS     32(CX), Y4
+	VMOVAPS     Y9, Y8
+	VFMADD231PS Y4, Y5, Y8
+	VFMADD213PS Y8, Y1, Y0
+	VMOVUPS     Y0, 32(DX)
+	VMOVUPS     64(AX), Y0
+	VMOVUPS     64(CX), Y1
+	VMOVAPS     Y10, Y4
+	VFMADD231PS Y1, Y6, Y4
+	VFMADD213PS Y4, Y2, Y0
+	VMOVUPS     Y0, 64(DX)
+	VMOVUPS     96(AX), Y0
+	VMOVUPS     96(CX), Y1
+	VMOVAPS     Y11, Y2
+	VFMADD231PS Y1, Y7, Y2
+	VFMADD213PS Y2, Y3, Y0
+	VMOVUPS     Y0, 96(DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addChannelX4AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX
+TEXT ·addChannelX4AVX2(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), BX
+	MOVQ    step+40(FP), SI
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	LEAQ    (SI)(SI*1), DX
+	SUBQ    $0x02, BX
+	JL      rest
+
+pair:
+	VMOVUPS (AX), Y4
+	VADDPS  Y4, Y0, Y4
+	VMOVUPS Y4, (CX)
+	VMOVUPS 32(AX), Y4
+	VADDPS  Y4, Y1, Y4
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS 64(AX), Y4
+	VADDPS  Y4, Y2, Y4
+	VMOVUPS Y4, 64(CX)
+	VMOVUPS 96(AX), Y4
+	VADDPS  Y4, Y3, Y4
+	VMOVUPS Y4, 96(CX)
+	VMOVUPS (AX)(SI*1), Y4
+	VADDPS  Y4, Y0, Y4
+	VMOVUPS Y4, (CX)(SI*1)
+	VMOVUPS 32(AX)(SI*1), Y4
+	VADDPS  Y4, Y1, Y4
+	VMOVUPS Y4, 32(CX)(SI*1)
+	VMOVUPS 64(AX)(SI*1), Y4
+	VADDPS  Y4, Y2, Y4
+	VMOVUPS Y4, 64(CX)(SI*1)
+	VMOVUPS 96(AX)(SI*1), Y4
+	VADDPS  Y4, Y3, Y4
+	VMOVUPS Y4, 96(CX)(SI*1)
+	ADDQ    DX, AX
+	ADDQ    DX, CX
+	SUBQ    $0x02, BX
+	JGE     pair
+
+rest:
+	ADDQ    $0x02, BX
+	JE      done
+	VMOVUPS (AX), Y4
+	VADDPS  Y4, Y0, Y4
+	VMOVUPS Y4, (CX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y3, Y0
+	VMOVUPS Y0, 96(CX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func sumRowAVX2(acc *float32, x *float32, accStep int, px int, step int)
 // Requires: AVX
 TEXT ·sumRowAVX2(SB), NOSPLIT, $0-40

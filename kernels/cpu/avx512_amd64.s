@@ -8069,6 +8069,840 @@ done:
 	VZEROUPPER
 	RET
 
+// func affineX2AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512F
+TEXT ·affineX2AVX512(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), SI
+	MOVQ    step+40(FP), DI
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z2
+	VMOVUPS 64(DX), Z3
+	LEAQ    (DI)(DI*1), DX
+	SUBQ    $0x02, SI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Z4
+	VMOVAPS     Z2, Z5
+	VFMADD231PS Z4, Z0, Z5
+	VMOVUPS     Z5, (CX)
+	VMOVUPS     64(AX), Z4
+	VMOVAPS     Z3, Z5
+	VFMADD231PS Z4, Z1, Z5
+	VMOVUPS     Z5, 64(CX)
+	VMOVUPS     (AX)(DI*1), Z4
+	VMOVAPS     Z2, Z5
+	VFMADD231PS Z4, Z0, Z5
+	VMOVUPS     Z5, (CX)(DI*1)
+	VMOVUPS     64(AX)(DI*1), Z4
+	VMOVAPS     Z3, Z5
+	VFMADD231PS Z4, Z1, Z5
+	VMOVUPS     Z5, 64(CX)(DI*1)
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	SUBQ        $0x02, SI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, SI
+	JE          done
+	VMOVUPS     (AX), Z4
+	VMOVAPS     Z2, Z2
+	VFMADD231PS Z4, Z0, Z2
+	VMOVUPS     Z2, (CX)
+	VMOVUPS     64(AX), Z0
+	VMOVAPS     Z3, Z2
+	VFMADD231PS Z0, Z1, Z2
+	VMOVUPS     Z2, 64(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineReluX2AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·affineReluX2AVX512(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), SI
+	MOVQ    step+40(FP), DI
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z2
+	VMOVUPS 64(DX), Z3
+	LEAQ    (DI)(DI*1), DX
+	SUBQ    $0x02, SI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Z4
+	VMOVAPS     Z2, Z5
+	VFMADD231PS Z4, Z0, Z5
+	VXORPS      Z4, Z4, Z4
+	VMAXPS      Z5, Z4, Z5
+	VMOVUPS     Z5, (CX)
+	VMOVUPS     64(AX), Z4
+	VMOVAPS     Z3, Z5
+	VFMADD231PS Z4, Z1, Z5
+	VXORPS      Z4, Z4, Z4
+	VMAXPS      Z5, Z4, Z5
+	VMOVUPS     Z5, 64(CX)
+	VMOVUPS     (AX)(DI*1), Z4
+	VMOVAPS     Z2, Z5
+	VFMADD231PS Z4, Z0, Z5
+	VXORPS      Z4, Z4, Z4
+	VMAXPS      Z5, Z4, Z5
+	VMOVUPS     Z5, (CX)(DI*1)
+	VMOVUPS     64(AX)(DI*1), Z4
+	VMOVAPS     Z3, Z5
+	VFMADD231PS Z4, Z1, Z5
+	VXORPS      Z4, Z4, Z4
+	VMAXPS      Z5, Z4, Z5
+	VMOVUPS     Z5, 64(CX)(DI*1)
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	SUBQ        $0x02, SI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, SI
+	JE          done
+	VMOVUPS     (AX), Z4
+	VMOVAPS     Z2, Z2
+	VFMADD231PS Z4, Z0, Z2
+	VXORPS      Z0, Z0, Z0
+	VMAXPS      Z2, Z0, Z2
+	VMOVUPS     Z2, (CX)
+	VMOVUPS     64(AX), Z0
+	VMOVAPS     Z3, Z2
+	VFMADD231PS Z0, Z1, Z2
+	VXORPS      Z0, Z0, Z0
+	VMAXPS      Z2, Z0, Z2
+	VMOVUPS     Z2, 64(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineReluGradX2AVX512(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·affineReluGradX2AVX512(SB), NOSPLIT, $0-56
+	MOVQ    grad+8(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    dst+0(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    vStep+32(FP), SI
+	MOVQ    px+40(FP), DI
+	MOVQ    step+48(FP), R8
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	LEAQ    (R8)(R8*1), BX
+	SUBQ    $0x02, DI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Z4
+	VMOVUPS     (CX), Z5
+	VMOVAPS     Z2, Z6
+	VFMADD231PS Z5, Z0, Z6
+	VXORPS      Z5, Z5, Z5
+	VCMPPS      $0x01, Z6, Z5, K1
+	VMOVAPS.Z   Z4, K1, Z4
+	VMOVUPS     Z4, (DX)
+	VMOVUPS     64(AX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVAPS     Z3, Z6
+	VFMADD231PS Z5, Z1, Z6
+	VXORPS      Z5, Z5, Z5
+	VCMPPS      $0x01, Z6, Z5, K1
+	VMOVAPS.Z   Z4, K1, Z4
+	VMOVUPS     Z4, 64(DX)
+	VMOVUPS     (AX)(R8*1), Z4
+	VMOVUPS     (CX)(R8*1), Z5
+	VMOVAPS     Z2, Z6
+	VFMADD231PS Z5, Z0, Z6
+	VXORPS      Z5, Z5, Z5
+	VCMPPS      $0x01, Z6, Z5, K1
+	VMOVAPS.Z   Z4, K1, Z4
+	VMOVUPS     Z4, (DX)(R8*1)
+	VMOVUPS     64(AX)(R8*1), Z4
+	VMOVUPS     64(CX)(R8*1), Z5
+	VMOVAPS     Z3, Z6
+	VFMADD231PS Z5, Z1, Z6
+	VXORPS      Z5, Z5, Z5
+	VCMPPS      $0x01, Z6, Z5, K1
+	VMOVAPS.Z   Z4, K1, Z4
+	VMOVUPS     Z4, 64(DX)(R8*1)
+	ADDQ        BX, AX
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	SUBQ        $0x02, DI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, DI
+	JE          done
+	VMOVUPS     (AX), Z4
+	VMOVUPS     (CX), Z5
+	VMOVAPS     Z2, Z2
+	VFMADD231PS Z5, Z0, Z2
+	VXORPS      Z0, Z0, Z0
+	VCMPPS      $0x01, Z2, Z0, K1
+	VMOVAPS.Z   Z4, K1, Z4
+	VMOVUPS     Z4, (DX)
+	VMOVUPS     64(AX), Z0
+	VMOVUPS     64(CX), Z2
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VXORPS      Z1, Z1, Z1
+	VCMPPS      $0x01, Z3, Z1, K1
+	VMOVAPS.Z   Z0, K1, Z0
+	VMOVUPS     Z0, 64(DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affine2X2AVX512(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512F
+TEXT ·affine2X2AVX512(SB), NOSPLIT, $0-56
+	MOVQ    grad+8(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    dst+0(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    vStep+32(FP), SI
+	MOVQ    px+40(FP), DI
+	MOVQ    step+48(FP), R8
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	LEAQ    (R8)(R8*1), BX
+	SUBQ    $0x02, DI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Z6
+	VMOVUPS     (CX), Z7
+	VMOVAPS     Z4, Z8
+	VFMADD231PS Z7, Z2, Z8
+	VFMADD213PS Z8, Z0, Z6
+	VMOVUPS     Z6, (DX)
+	VMOVUPS     64(AX), Z6
+	VMOVUPS     64(CX), Z7
+	VMOVAPS     Z5, Z8
+	VFMADD231PS Z7, Z3, Z8
+	VFMADD213PS Z8, Z1, Z6
+	VMOVUPS     Z6, 64(DX)
+	VMOVUPS     (AX)(R8*1), Z6
+	VMOVUPS     (CX)(R8*1), Z7
+	VMOVAPS     Z4, Z8
+	VFMADD231PS Z7, Z2, Z8
+	VFMADD213PS Z8, Z0, Z6
+	VMOVUPS     Z6, (DX)(R8*1)
+	VMOVUPS     64(AX)(R8*1), Z6
+	VMOVUPS     64(CX)(R8*1), Z7
+	VMOVAPS     Z5, Z8
+	VFMADD231PS Z7, Z3, Z8
+	VFMADD213PS Z8, Z1, Z6
+	VMOVUPS     Z6, 64(DX)(R8*1)
+	ADDQ        BX, AX
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	SUBQ        $0x02, DI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, DI
+	JE          done
+	VMOVUPS     (AX), Z6
+	VMOVUPS     (CX), Z7
+	VMOVAPS     Z4, Z4
+	VFMADD231PS Z7, Z2, Z4
+	VFMADD213PS Z4, Z0, Z6
+	VMOVUPS     Z6, (DX)
+	VMOVUPS     64(AX), Z0
+	VMOVUPS     64(CX), Z2
+	VMOVAPS     Z5, Z4
+	VFMADD231PS Z2, Z3, Z4
+	VFMADD213PS Z4, Z1, Z0
+	VMOVUPS     Z0, 64(DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addChannelX2AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512F
+TEXT ·addChannelX2AVX512(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), BX
+	MOVQ    step+40(FP), SI
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	LEAQ    (SI)(SI*1), DX
+	SUBQ    $0x02, BX
+	JL      rest
+
+pair:
+	VMOVUPS (AX), Z2
+	VADDPS  Z2, Z0, Z2
+	VMOVUPS Z2, (CX)
+	VMOVUPS 64(AX), Z2
+	VADDPS  Z2, Z1, Z2
+	VMOVUPS Z2, 64(CX)
+	VMOVUPS (AX)(SI*1), Z2
+	VADDPS  Z2, Z0, Z2
+	VMOVUPS Z2, (CX)(SI*1)
+	VMOVUPS 64(AX)(SI*1), Z2
+	VADDPS  Z2, Z1, Z2
+	VMOVUPS Z2, 64(CX)(SI*1)
+	ADDQ    DX, AX
+	ADDQ    DX, CX
+	SUBQ    $0x02, BX
+	JGE     pair
+
+rest:
+	ADDQ    $0x02, BX
+	JE      done
+	VMOVUPS (AX), Z2
+	VADDPS  Z2, Z0, Z2
+	VMOVUPS Z2, (CX)
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z1, Z0
+	VMOVUPS Z0, 64(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineX4AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512F
+TEXT ·affineX4AVX512(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), SI
+	MOVQ    step+40(FP), DI
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(DX), Z5
+	VMOVUPS 128(DX), Z6
+	VMOVUPS 192(DX), Z7
+	LEAQ    (DI)(DI*1), DX
+	SUBQ    $0x02, SI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Z8
+	VMOVAPS     Z4, Z9
+	VFMADD231PS Z8, Z0, Z9
+	VMOVUPS     Z9, (CX)
+	VMOVUPS     64(AX), Z8
+	VMOVAPS     Z5, Z9
+	VFMADD231PS Z8, Z1, Z9
+	VMOVUPS     Z9, 64(CX)
+	VMOVUPS     128(AX), Z8
+	VMOVAPS     Z6, Z9
+	VFMADD231PS Z8, Z2, Z9
+	VMOVUPS     Z9, 128(CX)
+	VMOVUPS     192(AX), Z8
+	VMOVAPS     Z7, Z9
+	VFMADD231PS Z8, Z3, Z9
+	VMOVUPS     Z9, 192(CX)
+	VMOVUPS     (AX)(DI*1), Z8
+	VMOVAPS     Z4, Z9
+	VFMADD231PS Z8, Z0, Z9
+	VMOVUPS     Z9, (CX)(DI*1)
+	VMOVUPS     64(AX)(DI*1), Z8
+	VMOVAPS     Z5, Z9
+	VFMADD231PS Z8, Z1, Z9
+	VMOVUPS     Z9, 64(CX)(DI*1)
+	VMOVUPS     128(AX)(DI*1), Z8
+	VMOVAPS     Z6, Z9
+	VFMADD231PS Z8, Z2, Z9
+	VMOVUPS     Z9, 128(CX)(DI*1)
+	VMOVUPS     192(AX)(DI*1), Z8
+	VMOVAPS     Z7, Z9
+	VFMADD231PS Z8, Z3, Z9
+	VMOVUPS     Z9, 192(CX)(DI*1)
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	SUBQ        $0x02, SI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, SI
+	JE          done
+	VMOVUPS     (AX), Z8
+	VMOVAPS     Z4, Z4
+	VFMADD231PS Z8, Z0, Z4
+	VMOVUPS     Z4, (CX)
+	VMOVUPS     64(AX), Z0
+	VMOVAPS     Z5, Z4
+	VFMADD231PS Z0, Z1, Z4
+	VMOVUPS     Z4, 64(CX)
+	VMOVUPS     128(AX), Z0
+	VMOVAPS     Z6, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, 128(CX)
+	VMOVUPS     192(AX), Z0
+	VMOVAPS     Z7, Z1
+	VFMADD231PS Z0, Z3, Z1
+	VMOVUPS     Z1, 192(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineReluX4AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·affineReluX4AVX512(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), SI
+	MOVQ    step+40(FP), DI
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	ADDQ    BX, DX
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(DX), Z5
+	VMOVUPS 128(DX), Z6
+	VMOVUPS 192(DX), Z7
+	LEAQ    (DI)(DI*1), DX
+	SUBQ    $0x02, SI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Z8
+	VMOVAPS     Z4, Z9
+	VFMADD231PS Z8, Z0, Z9
+	VXORPS      Z8, Z8, Z8
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, (CX)
+	VMOVUPS     64(AX), Z8
+	VMOVAPS     Z5, Z9
+	VFMADD231PS Z8, Z1, Z9
+	VXORPS      Z8, Z8, Z8
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, 64(CX)
+	VMOVUPS     128(AX), Z8
+	VMOVAPS     Z6, Z9
+	VFMADD231PS Z8, Z2, Z9
+	VXORPS      Z8, Z8, Z8
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, 128(CX)
+	VMOVUPS     192(AX), Z8
+	VMOVAPS     Z7, Z9
+	VFMADD231PS Z8, Z3, Z9
+	VXORPS      Z8, Z8, Z8
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, 192(CX)
+	VMOVUPS     (AX)(DI*1), Z8
+	VMOVAPS     Z4, Z9
+	VFMADD231PS Z8, Z0, Z9
+	VXORPS      Z8, Z8, Z8
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, (CX)(DI*1)
+	VMOVUPS     64(AX)(DI*1), Z8
+	VMOVAPS     Z5, Z9
+	VFMADD231PS Z8, Z1, Z9
+	VXORPS      Z8, Z8, Z8
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, 64(CX)(DI*1)
+	VMOVUPS     128(AX)(DI*1), Z8
+	VMOVAPS     Z6, Z9
+	VFMADD231PS Z8, Z2, Z9
+	VXORPS      Z8, Z8, Z8
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, 128(CX)(DI*1)
+	VMOVUPS     192(AX)(DI*1), Z8
+	VMOVAPS     Z7, Z9
+	VFMADD231PS Z8, Z3, Z9
+	VXORPS      Z8, Z8, Z8
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, 192(CX)(DI*1)
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	SUBQ        $0x02, SI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, SI
+	JE          done
+	VMOVUPS     (AX), Z8
+	VMOVAPS     Z4, Z4
+	VFMADD231PS Z8, Z0, Z4
+	VXORPS      Z0, Z0, Z0
+	VMAXPS      Z4, Z0, Z4
+	VMOVUPS     Z4, (CX)
+	VMOVUPS     64(AX), Z0
+	VMOVAPS     Z5, Z4
+	VFMADD231PS Z0, Z1, Z4
+	VXORPS      Z0, Z0, Z0
+	VMAXPS      Z4, Z0, Z4
+	VMOVUPS     Z4, 64(CX)
+	VMOVUPS     128(AX), Z0
+	VMOVAPS     Z6, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VXORPS      Z0, Z0, Z0
+	VMAXPS      Z1, Z0, Z1
+	VMOVUPS     Z1, 128(CX)
+	VMOVUPS     192(AX), Z0
+	VMOVAPS     Z7, Z1
+	VFMADD231PS Z0, Z3, Z1
+	VXORPS      Z0, Z0, Z0
+	VMAXPS      Z1, Z0, Z1
+	VMOVUPS     Z1, 192(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affineReluGradX4AVX512(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·affineReluGradX4AVX512(SB), NOSPLIT, $0-56
+	MOVQ    grad+8(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    dst+0(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    vStep+32(FP), SI
+	MOVQ    px+40(FP), DI
+	MOVQ    step+48(FP), R8
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	VMOVUPS 128(BX), Z6
+	VMOVUPS 192(BX), Z7
+	LEAQ    (R8)(R8*1), BX
+	SUBQ    $0x02, DI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Z8
+	VMOVUPS     (CX), Z9
+	VMOVAPS     Z4, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x01, Z10, Z9, K1
+	VMOVAPS.Z   Z8, K1, Z8
+	VMOVUPS     Z8, (DX)
+	VMOVUPS     64(AX), Z8
+	VMOVUPS     64(CX), Z9
+	VMOVAPS     Z5, Z10
+	VFMADD231PS Z9, Z1, Z10
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x01, Z10, Z9, K1
+	VMOVAPS.Z   Z8, K1, Z8
+	VMOVUPS     Z8, 64(DX)
+	VMOVUPS     128(AX), Z8
+	VMOVUPS     128(CX), Z9
+	VMOVAPS     Z6, Z10
+	VFMADD231PS Z9, Z2, Z10
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x01, Z10, Z9, K1
+	VMOVAPS.Z   Z8, K1, Z8
+	VMOVUPS     Z8, 128(DX)
+	VMOVUPS     192(AX), Z8
+	VMOVUPS     192(CX), Z9
+	VMOVAPS     Z7, Z10
+	VFMADD231PS Z9, Z3, Z10
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x01, Z10, Z9, K1
+	VMOVAPS.Z   Z8, K1, Z8
+	VMOVUPS     Z8, 192(DX)
+	VMOVUPS     (AX)(R8*1), Z8
+	VMOVUPS     (CX)(R8*1), Z9
+	VMOVAPS     Z4, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x01, Z10, Z9, K1
+	VMOVAPS.Z   Z8, K1, Z8
+	VMOVUPS     Z8, (DX)(R8*1)
+	VMOVUPS     64(AX)(R8*1), Z8
+	VMOVUPS     64(CX)(R8*1), Z9
+	VMOVAPS     Z5, Z10
+	VFMADD231PS Z9, Z1, Z10
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x01, Z10, Z9, K1
+	VMOVAPS.Z   Z8, K1, Z8
+	VMOVUPS     Z8, 64(DX)(R8*1)
+	VMOVUPS     128(AX)(R8*1), Z8
+	VMOVUPS     128(CX)(R8*1), Z9
+	VMOVAPS     Z6, Z10
+	VFMADD231PS Z9, Z2, Z10
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x01, Z10, Z9, K1
+	VMOVAPS.Z   Z8, K1, Z8
+	VMOVUPS     Z8, 128(DX)(R8*1)
+	VMOVUPS     192(AX)(R8*1), Z8
+	VMOVUPS     192(CX)(R8*1), Z9
+	VMOVAPS     Z7, Z10
+	VFMADD231PS Z9, Z3, Z10
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x01, Z10, Z9, K1
+	VMOVAPS.Z   Z8, K1, Z8
+	VMOVUPS     Z8, 192(DX)(R8*1)
+	ADDQ        BX, AX
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	SUBQ        $0x02, DI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, DI
+	JE          done
+	VMOVUPS     (AX), Z8
+	VMOVUPS     (CX), Z9
+	VMOVAPS     Z4, Z4
+	VFMADD231PS Z9, Z0, Z4
+	VXORPS      Z0, Z0, Z0
+	VCMPPS      $0x01, Z4, Z0, K1
+	VMOVAPS.Z   Z8, K1, Z8
+	VMOVUPS     Z8, (DX)
+	VMOVUPS     64(AX), Z0
+	VMOVUPS     64(CX), Z4
+	VMOVAPS     Z5, Z5
+	VFMADD231PS Z4, Z1, Z5
+	VXORPS      Z1, Z1, Z1
+	VCMPPS      $0x01, Z5, Z1, K1
+	VMOVAPS.Z   Z0, K1, Z0
+	VMOVUPS     Z0, 64(DX)
+	VMOVUPS     128(AX), Z0
+	VMOVUPS     128(CX), Z1
+	VMOVAPS     Z6, Z4
+	VFMADD231PS Z1, Z2, Z4
+	VXORPS      Z1, Z1, Z1
+	VCMPPS      $0x01, Z4, Z1, K1
+	VMOVAPS.Z   Z0, K1, Z0
+	VMOVUPS     Z0, 128(DX)
+	VMOVUPS     192(AX), Z0
+	VMOVUPS     192(CX), Z1
+	VMOVAPS     Z7, Z2
+	VFMADD231PS Z1, Z3, Z2
+	VXORPS      Z1, Z1, Z1
+	VCMPPS      $0x01, Z2, Z1, K1
+	VMOVAPS.Z   Z0, K1, Z0
+	VMOVUPS     Z0, 192(DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func affine2X4AVX512(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512F
+TEXT ·affine2X4AVX512(SB), NOSPLIT, $0-56
+	MOVQ    grad+8(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    dst+0(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    vStep+32(FP), SI
+	MOVQ    px+40(FP), DI
+	MOVQ    step+48(FP), R8
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	VMOVUPS 128(BX), Z6
+	VMOVUPS 192(BX), Z7
+	ADDQ    SI, BX
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	VMOVUPS 128(BX), Z10
+	VMOVUPS 192(BX), Z11
+	LEAQ    (R8)(R8*1), BX
+	SUBQ    $0x02, DI
+	JL      rest
+
+pair:
+	VMOVUPS     (AX), Z12
+	VMOVUPS     (CX), Z13
+	VMOVAPS     Z8, Z14
+	VFMADD231PS Z13, Z4, Z14
+	VFMADD213PS Z14, Z0, Z12
+	VMOVUPS     Z12, (DX)
+	VMOVUPS     64(AX), Z12
+	VMOVUPS     64(CX), Z13
+	VMOVAPS     Z9, Z14
+	VFMADD231PS Z13, Z5, Z14
+	VFMADD213PS Z14, Z1, Z12
+	VMOVUPS     Z12, 64(DX)
+	VMOVUPS     128(AX), Z12
+	VMOVUPS     128(CX), Z13
+	VMOVAPS     Z10, Z14
+	VFMADD231PS Z13, Z6, Z14
+	VFMADD213PS Z14, Z2, Z12
+	VMOVUPS     Z12, 128(DX)
+	VMOVUPS     192(AX), Z12
+	VMOVUPS     192(CX), Z13
+	VMOVAPS     Z11, Z14
+	VFMADD231PS Z13, Z7, Z14
+	VFMADD213PS Z14, Z3, Z12
+	VMOVUPS     Z12, 192(DX)
+	VMOVUPS     (AX)(R8*1), Z12
+	VMOVUPS     (CX)(R8*1), Z13
+	VMOVAPS     Z8, Z14
+	VFMADD231PS Z13, Z4, Z14
+	VFMADD213PS Z14, Z0, Z12
+	VMOVUPS     Z12, (DX)(R8*1)
+	VMOVUPS     64(AX)(R8*1), Z12
+	VMOVUPS     64(CX)(R8*1), Z13
+	VMOVAPS     Z9, Z14
+	VFMADD231PS Z13, Z5, Z14
+	VFMADD213PS Z14, Z1, Z12
+	VMOVUPS     Z12, 64(DX)(R8*1)
+	VMOVUPS     128(AX)(R8*1), Z12
+	VMOVUPS     128(CX)(R8*1), Z13
+	VMOVAPS     Z10, Z14
+	VFMADD231PS Z13, Z6, Z14
+	VFMADD213PS Z14, Z2, Z12
+	VMOVUPS     Z12, 128(DX)(R8*1)
+	VMOVUPS     192(AX)(R8*1), Z12
+	VMOVUPS     192(CX)(R8*1), Z13
+	VMOVAPS     Z11, Z14
+	VFMADD231PS Z13, Z7, Z14
+	VFMADD213PS Z14, Z3, Z12
+	VMOVUPS     Z12, 192(DX)(R8*1)
+	ADDQ        BX, AX
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	SUBQ        $0x02, DI
+	JGE         pair
+
+rest:
+	ADDQ        $0x02, DI
+	JE          done
+	VMOVUPS     (AX), Z12
+	VMOVUPS     (CX), Z13
+	VMOVAPS     Z8, Z8
+	VFMADD231PS Z13, Z4, Z8
+	VFMADD213PS Z8, Z0, Z12
+	VMOVUPS     Z12, (DX)
+	VMOVUPS     64(AX), Z0
+	VMOVUPS     64(CX), Z4
+	VMOVAPS     Z9, Z8
+	VFMADD231PS Z4, Z5, Z8
+	VFMADD213PS Z8, Z1, Z0
+	VMOVUPS     Z0, 64(DX)
+	VMOVUPS     128(AX), Z0
+	VMOVUPS     128(CX), Z1
+	VMOVAPS     Z10, Z4
+	VFMADD231PS Z1, Z6, Z4
+	VFMADD213PS Z4, Z2, Z0
+	VMOVUPS     Z0, 128(DX)
+	VMOVUPS     192(AX), Z0
+	VMOVUPS     192(CX), Z1
+	VMOVAPS     Z11, Z2
+	VFMADD231PS Z1, Z7, Z2
+	VFMADD213PS Z2, Z3, Z0
+	VMOVUPS     Z0, 192(DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addChannelX4AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+// Requires: AVX, AVX512F
+TEXT ·addChannelX4AVX512(SB), NOSPLIT, $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    v+16(FP), DX
+	MOVQ    vStep+24(FP), BX
+	MOVQ    px+32(FP), BX
+	MOVQ    step+40(FP), SI
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	LEAQ    (SI)(SI*1), DX
+	SUBQ    $0x02, BX
+	JL      rest
+
+pair:
+	VMOVUPS (AX), Z4
+	VADDPS  Z4, Z0, Z4
+	VMOVUPS Z4, (CX)
+	VMOVUPS 64(AX), Z4
+	VADDPS  Z4, Z1, Z4
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS 128(AX), Z4
+	VADDPS  Z4, Z2, Z4
+	VMOVUPS Z4, 128(CX)
+	VMOVUPS 192(AX), Z4
+	VADDPS  Z4, Z3, Z4
+	VMOVUPS Z4, 192(CX)
+	VMOVUPS (AX)(SI*1), Z4
+	VADDPS  Z4, Z0, Z4
+	VMOVUPS Z4, (CX)(SI*1)
+	VMOVUPS 64(AX)(SI*1), Z4
+	VADDPS  Z4, Z1, Z4
+	VMOVUPS Z4, 64(CX)(SI*1)
+	VMOVUPS 128(AX)(SI*1), Z4
+	VADDPS  Z4, Z2, Z4
+	VMOVUPS Z4, 128(CX)(SI*1)
+	VMOVUPS 192(AX)(SI*1), Z4
+	VADDPS  Z4, Z3, Z4
+	VMOVUPS Z4, 192(CX)(SI*1)
+	ADDQ    DX, AX
+	ADDQ    DX, CX
+	SUBQ    $0x02, BX
+	JGE     pair
+
+rest:
+	ADDQ    $0x02, BX
+	JE      done
+	VMOVUPS (AX), Z4
+	VADDPS  Z4, Z0, Z4
+	VMOVUPS Z4, (CX)
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z1, Z0
+	VMOVUPS Z0, 64(CX)
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z2, Z0
+	VMOVUPS Z0, 128(CX)
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z3, Z0
+	VMOVUPS Z0, 192(CX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func sumRowAVX512(acc *float32, x *float32, accStep int, px int, step int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·sumRowAVX512(SB), NOSPLIT, $0-40

@@ -154,7 +154,7 @@ func TestWgrad(t *testing.T) {
 // vector, with NaN, infinities and signed zeros among the elements.
 func TestRows(t *testing.T) {
 	for _, isa := range vectorISAs() {
-		for _, c := range []int{1, 3, 7, 8, 9, 15, 16, 17, 24, 33} {
+		for _, c := range []int{1, 3, 7, 8, 9, 15, 16, 17, 24, 33, 63, 112} {
 			for _, px := range []int{1, 2, 3, 4, 5, 20} {
 				r := rand.New(rand.NewPCG(uint64(c), uint64(px)))
 				n := px * c

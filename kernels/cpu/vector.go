@@ -2,7 +2,10 @@
 
 package cpu
 
-import "unsafe"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // vectorKernels are the generated functions of one vector instruction set. The
 // microkernels take any size; the row functions take whole vectors, and build
@@ -21,8 +24,9 @@ type vectorKernels struct {
 	axpy      func(dst, x, y *float32, n int, alpha float32)
 	maskScale func(dst, x, mask *float32, n int, scale float32)
 
-	affine, affineRelu, addChannel func(dst, x, v *float32, vStep, px, step int)
-	affineReluGrad, affine2        func(dst, g, x, v *float32, vStep, px, step int)
+	// Of one, two and four vectors of channels.
+	affine, affineRelu, addChannel []perChannel1
+	affineReluGrad, affine2        []perChannel2
 
 	sumRow     func(acc, x *float32, accStep, px, step int)
 	sumSquares func(acc, x, v *float32, accStep, px, step int)
@@ -30,6 +34,13 @@ type vectorKernels struct {
 
 	dropoutMask func(dst *uint32, a *byte, n int)
 }
+
+// perChannel1 and perChannel2 are functions of one and of two activations and of
+// channel vectors, for some vectors of channels of px >= 1 pixels.
+type (
+	perChannel1 = func(dst, x, v *float32, vStep, px, step int)
+	perChannel2 = func(dst, g, x, v *float32, vStep, px, step int)
+)
 
 func (k *vectorKernels) build() *ISA {
 	return &ISA{
@@ -145,14 +156,23 @@ func (k *vectorKernels) maskScaleRow(dst, x []float32, mask []uint32, n int, sca
 	goMaskScale(dst[m:], x[m:], mask[m:], n-m, scale)
 }
 
-// channels1 wraps a function of one activation and a channel vector of some rows.
-func (k *vectorKernels) channels1(f func(dst, x, v *float32, vStep, px, step int), rest func(dst, x, v []float32, px, c int), rows int) func(dst, x, v []float32, px, c int) {
+// widest is the log2 of the most vectors that a function of variants takes at a
+// time, of those that c channels hold. A row that is walked once for each vector is
+// read in pieces that no prefetcher recognizes.
+func (k *vectorKernels) widest(variants, c int) int {
+	return min(variants, bits.Len(uint(c/k.lanes))) - 1
+}
+
+// channels1 wraps functions of one activation and a channel vector of some rows.
+func (k *vectorKernels) channels1(f []perChannel1, rest func(dst, x, v []float32, px, c int), rows int) func(dst, x, v []float32, px, c int) {
 	return func(dst, x, v []float32, px, c int) {
 		need(px*c, dst, x)
 		need(rows*c, v)
 		m := k.whole(c)
-		for i := 0; i < m && px > 0; i += k.lanes {
-			f(&dst[i], &x[i], &v[i], 4*c, px, 4*c)
+		for i := 0; i < m && px > 0; {
+			n := k.widest(len(f), m-i)
+			f[n](&dst[i], &x[i], &v[i], 4*c, px, 4*c)
+			i += k.lanes << n
 		}
 		if m < c {
 			tail(px, c, m, rows, v, dst, func(d, t []float32, p int) { rest(d, x[p*c+m:(p+1)*c], t, 1, c-m) })
@@ -160,14 +180,16 @@ func (k *vectorKernels) channels1(f func(dst, x, v *float32, vStep, px, step int
 	}
 }
 
-// channels2 wraps a function of two activations and a channel vector.
-func (k *vectorKernels) channels2(f func(dst, g, x, v *float32, vStep, px, step int), rest func(dst, g, x, v []float32, px, c int), rows int) func(dst, g, x, v []float32, px, c int) {
+// channels2 wraps functions of two activations and a channel vector.
+func (k *vectorKernels) channels2(f []perChannel2, rest func(dst, g, x, v []float32, px, c int), rows int) func(dst, g, x, v []float32, px, c int) {
 	return func(dst, g, x, v []float32, px, c int) {
 		need(px*c, dst, g, x)
 		need(rows*c, v)
 		m := k.whole(c)
-		for i := 0; i < m && px > 0; i += k.lanes {
-			f(&dst[i], &g[i], &x[i], &v[i], 4*c, px, 4*c)
+		for i := 0; i < m && px > 0; {
+			n := k.widest(len(f), m-i)
+			f[n](&dst[i], &g[i], &x[i], &v[i], 4*c, px, 4*c)
+			i += k.lanes << n
 		}
 		if m < c {
 			tail(px, c, m, rows, v, dst, func(d, t []float32, p int) {

@@ -35,7 +35,7 @@ func (t *target) conv(name string, width int) {
 }
 
 func vectors(n int) string {
-	return [...]string{1: "one vector of channels", 2: "two vectors of channels"}[n]
+	return [...]string{1: "one vector of channels", 2: "two vectors of channels", 4: "four vectors of channels"}[n]
 }
 
 // convRow is the state between tiles: the first pixel of the next one.
