@@ -90,6 +90,7 @@ func (p *Program) alloc(bytes int) []float32 {
 		return nil
 	}
 	raw := make([]float32, n+plan.Align/4)
+	adviseHuge(raw)
 	skip := int(-uintptr(unsafe.Pointer(&raw[0]))&(plan.Align-1)) / 4
 	return raw[skip : skip+n : skip+n]
 }
