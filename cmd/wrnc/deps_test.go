@@ -52,7 +52,7 @@ const imports = `
 	runtime/checkpoint:
 	runtime/metrics:
 	runtime/metrics/chart: runtime/metrics
-	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
+	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu golang.org/x/sys
 	runtime/cuda:       runtime compiler/ir compiler/plan
 	runtime/cuda/emulator: runtime/cuda kernels/harness
 	runtime/cuda/toolkit:
