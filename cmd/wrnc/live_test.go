@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"wrnc/runtime/cuda/jit"
 	"wrnc/runtime/data"
 	"wrnc/runtime/live"
 	"wrnc/runtime/metrics"
@@ -175,8 +176,14 @@ func someDigits(train, test int) *data.Source {
 
 // serve begins a training on src, at a port that is free unless one is given.
 func serve(t *testing.T, src *data.Source, args ...string) *served {
+	return serveOn(t, openDriver, src, args...)
+}
+
+// serveOn is serve with a way to open GPUs.
+func serveOn(t *testing.T, open func(int, jit.Options) (gpu, error), src *data.Source, args ...string) *served {
 	p := &served{t: t, said: &words{}, errors: &words{}, code: make(chan int, 1)}
 	s := newSession(p.said, p.errors)
+	s.gpu = open
 	s.open = func(dataSet, string, [3]int) (*data.Source, error) { return src, nil }
 	if !strings.Contains(strings.Join(args, " "), "--serve") {
 		args = append(args, "--serve", "0")
