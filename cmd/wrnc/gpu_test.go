@@ -21,6 +21,7 @@ import (
 	"wrnc/runtime/cuda/jit"
 	"wrnc/runtime/cuda/libcuda"
 	"wrnc/runtime/data/datatest"
+	"wrnc/runtime/live"
 	"wrnc/runtime/metrics"
 	"wrnc/runtime/train"
 )
@@ -60,14 +61,19 @@ func onGPUs(t *testing.T, test func(t *testing.T, open opener)) {
 	})
 }
 
+// with opens it with so much of its memory free.
+func (open opener) with(free int) func(string, int, jit.Options) (gpu, error) {
+	return func(_ string, _ int, o jit.Options) (gpu, error) {
+		d, info, err := open(o)
+		return &metered{d, info, free}, err
+	}
+}
+
 // run runs wrnctiny in this process on the GPU, with so much of its memory free.
 func (open opener) run(free int, args ...string) (code int, stdout, stderr string) {
 	var out, words bytes.Buffer
 	s := tinySession(&out, &words)
-	s.gpu = func(_ string, _ int, o jit.Options) (gpu, error) {
-		d, info, err := open(o)
-		return &metered{d, info, free}, err
-	}
+	s.gpu = open.with(free)
 	code = s.run(args)
 	return code, out.String(), words.String()
 }
@@ -195,6 +201,33 @@ func testGPUEval(t *testing.T, open opener) {
 		require.Equal(t, want.Class, answers[1].Classes[i].Class)
 		require.InEpsilon(t, float64(want.Probability), float64(answers[1].Classes[i].Probability), 1e-4)
 	}
+}
+
+// TestGPUServed shows a training on a GPU live: the logits of its tests, and the times of
+// its launches.
+func TestGPUServed(t *testing.T) { onGPUs(t, testGPUServed) }
+
+func testGPUServed(t *testing.T, open opener) {
+	noInterrupt(t)
+	net := filepath.Join(t.TempDir(), "small.wrn")
+	require.NoError(t, os.WriteFile(net, []byte(smallNet), 0o666))
+	p := serveOn(t, open.with(room), someDigits(18, 6), net, "--target", "cuda")
+	p.said.hear(t, "stays at")
+	var state struct {
+		Epochs []metrics.Epoch
+		Test   struct{ Images, Mistakes int }
+		Facts  struct {
+			Target  string
+			Kernels []live.Kernel
+		}
+		Times struct{ Kernels []float64 }
+	}
+	require.NoError(t, json.Unmarshal(p.state(), &state))
+	p.interrupt(exitOK)
+	require.Regexp(t, `^cuda, sm_[0-9]+, .+, f32$`, state.Facts.Target)
+	require.Equal(t, 6, state.Test.Images)
+	require.InDelta(t, 100*float64(state.Test.Mistakes)/6, float64(state.Epochs[1].TestError), 1e-9)
+	require.Len(t, state.Times.Kernels, len(state.Facts.Kernels), "every kernel is timed")
 }
 
 // TestGPUInterrupt breaks off a training on the kernels' own text by Ctrl-C, which
