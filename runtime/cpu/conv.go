@@ -12,12 +12,17 @@ import (
 // with zeros for results past the last. A unit is a block of results.
 type packKernel struct{ *bound }
 
-func (k *packKernel) run(u int, _ *worker) {
+func (k *packKernel) run(u int, worker *worker) {
 	c := k.Conv
 	w, dst := k.arg(0), k.arg(1)
 	in, out, rr := c.In(), c.Out(), c.R*c.R
 	dst = dst[u*rr*in*c.Chans:][:rr*in*c.Chans]
 	first, n := u*c.Chans, min(c.Chans, out-u*c.Chans)
+	if !c.Dgrad { // read in order; below one tap's channels at a time, a stride that no prefetcher follows
+		filters := worker.floats(k.layout.Tiles[0], n*rr*in)
+		copy(filters, w[first*rr*in:])
+		w = filters
+	}
 	if n < c.Chans {
 		clear(dst)
 	}
@@ -32,7 +37,7 @@ func (k *packKernel) run(u int, _ *worker) {
 				continue
 			}
 			for j := range n {
-				src := w[((first+j)*rr+tap)*c.C+i0:][:ins]
+				src := w[(j*rr+tap)*c.C+i0:][:ins]
 				for i, v := range src {
 					block[i*c.Chans+j] = v
 				}
