@@ -5,11 +5,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/alecthomas/participle/v2/lexer"
 )
 
 // Expand returns the network's file with its model in the layer form, and all
-// else as it is: the text that Format writes. A name's dropout has become layers;
-// comments in its block go with the settings that they speak of.
+// else as it is: the text that Format writes. A name's dropout has become layers. In
+// the name's block, comments that stand above or behind a setting stay with it, or go
+// where it has become layers; the others stand at the block's beginning.
 // What it loads to yields the same IR as the network itself.
 //
 //	model WRN-16-8        model WRN-16-8 {
@@ -28,7 +31,7 @@ func (n *Network) Expand() (string, error) {
 	}
 	text := n.file.Source.Text
 	if n.File == nameFile { // the text of a bare name is no file's
-		f, err := Parse(nameFile, []byte(n.layerText()))
+		f, err := Parse(nameFile, []byte(n.layerText(blockComments{})))
 		if err != nil {
 			return "", err
 		}
@@ -49,7 +52,7 @@ func (n *Network) Expand() (string, error) {
 		}
 		replacement := ""
 		if s.Key == "model" {
-			replacement = n.layerText()
+			replacement = n.layerText(commentsIn(all[at:]))
 		}
 		rest := text[from+len(body):]
 		if replacement == "" && (from == 0 || text[from-1] == '\n') { // no empty line in its place
@@ -72,12 +75,55 @@ func (s *Statement) end() int {
 	return s.Pos.Offset + len(s.Key)
 }
 
+// blockComments are the comments in a name's block.
+type blockComments struct {
+	alone  []string            // those that stand with no setting
+	above  map[string][]string // by the key of the setting below
+	behind map[string]string
+}
+
+// commentsIn reads the comments in the block of the statement that tokens begin with.
+func commentsIn(tokens []lexer.Token) blockComments {
+	c := blockComments{above: map[string][]string{}, behind: map[string]string{}}
+	statement := (&layout{tokens: tokens}).statement()
+	if statement.opened != "" {
+		c.alone = append(c.alone, statement.opened)
+	}
+	var waiting []string // for the setting that follows
+	for _, it := range statement.block {
+		if it.blank {
+			c.alone, waiting = append(c.alone, waiting...), nil
+		}
+		if it.words == "" {
+			waiting = append(waiting, it.comment)
+			continue
+		}
+		key := it.words[:it.key]
+		c.above[key], waiting = waiting, nil
+		c.behind[key] = it.comment
+	}
+	c.alone = append(c.alone, waiting...)
+	return c
+}
+
 // layerText writes the model statement in the layer form.
-func (n *Network) layerText() string {
+func (n *Network) layerText(comments blockComments) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "model %s {\ninput %s\nclasses %d\n", n.Name, shapeText(n.Input), n.Classes)
+	line := func(text string) { b.WriteString(text + "\n") }
+	setting := func(key, value string) {
+		for _, c := range comments.above[key] {
+			line(c)
+		}
+		line(key + " " + value + " " + comments.behind[key])
+	}
+	line("model " + n.Name + " {")
+	for _, c := range comments.alone {
+		line(c)
+	}
+	setting("input", shapeText(n.Input))
+	setting("classes", strconv.Itoa(n.Classes))
 	if n.Gamma != GammaUniform {
-		fmt.Fprintf(&b, "gamma %s\n", n.Gamma)
+		setting("gamma", n.Gamma.String())
 	}
 	fmt.Fprintf(&b, "layers {\n%s\n}\n}", n.sequenceOf(false))
 	return b.String()

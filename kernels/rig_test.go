@@ -2,11 +2,7 @@ package kernels_test
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,18 +21,7 @@ type rig struct {
 // newRig starts a machine, or skips the test where there can be none.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	dir := os.Getenv("WRNC_HARNESS_DIR")
-	if dir == "" {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("wrnc-harness-%d", os.Getuid()))
-	}
-	h, err := harness.New(dir)
-	if errors.Is(err, harness.ErrNoCompiler) {
-		if os.Getenv("WRNC_REQUIRE_CUDA_TOOLS") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("no kernel is executed: ", err)
-	}
-	require.NoError(t, err)
+	h := harness.NewForTest(t)
 	m, err := h.Start()
 	require.NoError(t, err)
 	t.Cleanup(func() { m.Close() })

@@ -13,13 +13,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"wrnc/bench/benchtest"
 	"wrnc/compiler"
 	"wrnc/runtime/data/datatest"
 	"wrnc/runtime/metrics"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wrnc": main, "wrnctiny": tiny})
+	testscript.Main(m, map[string]func(){"wrnc": main, "wrnctiny": tiny, "fakepython": benchtest.Main})
 }
 
 // TestCommands runs the sessions of testdata/cli.

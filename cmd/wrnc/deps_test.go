@@ -51,6 +51,7 @@ const imports = `
 	runtime/data/datatest:
 	runtime/checkpoint:
 	runtime/metrics:
+	runtime/metrics/chart: runtime/metrics
 	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu golang.org/x/sys
 	runtime/cuda:       runtime compiler/ir compiler/plan
 	runtime/cuda/emulator: runtime/cuda kernels/harness
@@ -63,14 +64,16 @@ const imports = `
 	runtime/cuda/contract: runtime/cuda compiler/plan kernels github.com/stretchr/testify
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
-	runtime/network:    runtime runtime/train compiler/ir
+	runtime/network:    runtime runtime/train runtime/checkpoint compiler/ir
+	runtime/live:       runtime runtime/train runtime/data runtime/metrics
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
-	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/train kernels/cpu
+	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/live runtime/network kernels/cpu bench
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
-	bench/step:         dsl compiler compiler/ir compiler/plan compiler/lower runtime runtime/cpu kernels/cpu
+	bench:              kernels/cpu
+	bench/benchtest:
 `
 
 const module = "wrnc/"

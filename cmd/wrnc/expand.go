@@ -10,7 +10,8 @@ type expandCommand struct {
 
 // Help shows an example.
 func (c *expandCommand) Help() string {
-	return "Prints the network as a file of layers, to be changed layer by layer. It compiles to the same kernels.\n\n" +
+	return "Prints the network as a file of layers, to be changed layer by layer. It compiles to the same kernels. " +
+		"Comments stay, but for those that stand with a setting of the name's block, such as stride or count, that has become layers.\n\n" +
 		"Example: wrnc expand WRN-16-8 > my.wrn"
 }
 

@@ -16,6 +16,7 @@ type fmtCommand struct {
 	Files []string `arg:"" name:"file" help:"The .wrn files."`
 	Write bool     `short:"w" help:"Rewrite files that change, each whole or not at all, and print their names."`
 	Check bool     `help:"Change nothing, print the names of files that would change, and exit with 1 if there are any."`
+	JSON  bool     `help:"Print one JSON object: of each file whether it changes, and without -w and --check its text."`
 }
 
 // Help shows examples.
@@ -24,20 +25,40 @@ func (c *fmtCommand) Help() string {
 		"Examples:\n\n  wrnc fmt my.wrn\n  wrnc fmt -w nets/*.wrn\n  wrnc fmt --check nets/*.wrn"
 }
 
+// fmtFacts is what `wrnc fmt --json` prints: the files that parse.
+type fmtFacts struct {
+	Files []formattedFile `json:"files"`
+}
+
+// formattedFile is a file and whether its layout is another than it was.
+type formattedFile struct {
+	File    string `json:"file"`
+	Changed bool   `json:"changed"`
+	Text    string `json:"text,omitempty"` // where neither --write nor --check was given
+}
+
 // Run formats every file that parses, and then reports the others.
 func (c *fmtCommand) Run(s *session) error {
 	if c.Write && c.Check {
 		return usagef("--write and --check: give one of them")
 	}
 	var faults []error
+	files := []formattedFile{}
 	changed := 0
 	for _, path := range c.Files {
-		differs, err := c.file(s, path)
+		f, err := c.file(s, path)
 		if err != nil {
 			faults = append(faults, err)
+			continue
 		}
-		if differs {
+		files = append(files, f)
+		if f.Changed {
 			changed++
+		}
+	}
+	if c.JSON {
+		if err := s.printJSON(fmtFacts{files}); err != nil {
+			return err
 		}
 	}
 	if last := len(faults) - 1; last >= 0 {
@@ -52,33 +73,39 @@ func (c *fmtCommand) Run(s *session) error {
 	return nil
 }
 
-// file formats one file and says whether that changed it.
-func (c *fmtCommand) file(s *session, path string) (differs bool, err error) {
+// file formats one file and, but for --json, prints it or its name.
+func (c *fmtCommand) file(s *session, path string) (formattedFile, error) {
+	f := formattedFile{File: path}
 	if dsl.IsName(path) || isIR(path) {
-		return false, fmt.Errorf("%s: expected a .wrn file", path)
+		return f, fmt.Errorf("%s: expected a .wrn file", path)
 	}
 	before, err := readNetwork(path)
 	if err != nil {
-		return false, err
+		return f, err
 	}
-	f, err := dsl.Parse(path, before)
+	parsed, err := dsl.Parse(path, before)
 	if err != nil {
-		return false, err
+		return f, err
 	}
-	after := dsl.Format(f)
-	differs = after != string(before)
-	switch {
-	case !c.Write && !c.Check:
-		_, err = io.WriteString(s.stdout, after)
-	case differs:
-		if c.Write {
-			if err := rewrite(path, after); err != nil {
-				return false, err
-			}
+	after := dsl.Format(parsed)
+	f.Changed = after != string(before)
+	if c.Write && f.Changed {
+		if err := rewrite(path, after); err != nil {
+			return f, err
 		}
+	}
+	printsText := !c.Write && !c.Check
+	switch {
+	case c.JSON:
+		if printsText {
+			f.Text = after
+		}
+	case printsText:
+		_, err = io.WriteString(s.stdout, after)
+	case f.Changed:
 		_, err = fmt.Fprintln(s.stdout, path)
 	}
-	return differs, err
+	return f, err
 }
 
 // rewrite replaces a file's text, behind a link where path is one. The file keeps

@@ -4,12 +4,15 @@ import (
 	"fmt"
 
 	"wrnc/compiler/ir"
-	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
+	"wrnc/runtime"
 )
 
+// planner is lower.Plan or lower.PlanPrepared.
+type planner func(*ir.Func, plan.Arch) (*plan.Plan, error)
+
 // layOut plans functions of a compiled module; no names means all of them.
-func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, error) {
+func layOut(m *ir.Module, arch plan.Arch, lay planner, functions ...string) ([]*plan.Plan, error) {
 	if len(functions) == 0 {
 		for _, f := range m.Funcs {
 			functions = append(functions, f.Name)
@@ -21,7 +24,7 @@ func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, er
 		if f == nil {
 			return nil, fmt.Errorf("%s has no function %s", m.Name, name)
 		}
-		p, err := lower.Plan(f, arch)
+		p, err := lay(f, arch)
 		if err != nil {
 			return nil, err
 		}
@@ -33,10 +36,35 @@ func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, er
 	return plans, nil
 }
 
-// inference returns the module of one function and of the state that it reads:
-// what is left of a network when it is no longer trained.
-func inference(m *ir.Module) (*ir.Module, error) {
-	const name = "infer"
+// start plans functions of a compiled module and loads them. What was planned must
+// be what the target takes, to the byte: the user is told so.
+func start(m *ir.Module, t target, on machine, lay planner, functions ...string) (runtime.Executable, []*plan.Plan, error) {
+	arch, err := t.arch(machineType{isa: on.isa.Name})
+	if err != nil {
+		return nil, nil, err
+	}
+	plans, err := layOut(m, arch, lay, functions...)
+	if err != nil {
+		return nil, nil, err
+	}
+	planned := memoryOf(plans).peak(on.threads)
+	if err := affordable(planned, meminfo); err != nil {
+		return nil, nil, err
+	}
+	ex, err := t.load(m, plans, on)
+	if err != nil {
+		return nil, nil, err
+	}
+	if took := ex.Allocated(); took != planned {
+		ex.Close()
+		return nil, nil, faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned)}
+	}
+	return ex, plans, nil
+}
+
+// alone returns the module of one function and of the states that it reads: what is
+// left of a network when it is no longer trained.
+func alone(m *ir.Module, name string) (*ir.Module, error) {
 	f := m.Func(name)
 	if f == nil {
 		return nil, fmt.Errorf("%s has no function %s", m.Name, name)
@@ -49,16 +77,16 @@ func inference(m *ir.Module) (*ir.Module, error) {
 			}
 		}
 	}
-	alone := &ir.Module{Name: m.Name, Batch: m.Batch}
+	only := &ir.Module{Name: m.Name, Batch: m.Batch}
 	for _, s := range m.States {
 		if read[s] {
-			alone.States = append(alone.States, s)
+			only.States = append(only.States, s)
 		}
 	}
 	copied := *f
-	copied.Module = alone
-	alone.Funcs = []*ir.Func{&copied}
-	return alone, nil
+	copied.Module = only
+	only.Funcs = []*ir.Func{&copied}
+	return only, nil
 }
 
 // memory is what plans that share their memory need, in bytes.

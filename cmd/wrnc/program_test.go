@@ -48,7 +48,7 @@ func TestFreeMemory(t *testing.T) {
 	require.True(t, known)
 	require.EqualValues(t, 7*1024, free)
 	require.NoError(t, affordable(7*1024, path))
-	require.ErrorContains(t, affordable(7*1024+1, path), "training needs 7.0 KiB of memory, and 7.0 KiB are free; take a smaller --batch")
+	require.ErrorContains(t, affordable(7*1024+1, path), "this needs 7.0 KiB of memory, and 7.0 KiB are free; take a smaller --batch")
 }
 
 func TestDefaultNetworksAreSound(t *testing.T) {
@@ -91,9 +91,8 @@ func TestPlannedPeakIsAllocated(t *testing.T) {
 	isa, err := chooseISA("auto", kernels.All())
 	require.NoError(t, err)
 	for _, threads := range []int{1, 3} {
-		_, ex, plans, err := load(job{net: net, target: targets()[0], on: machine{isa: isa, threads: threads}, fuse: true})
+		_, ex, _, planned, err := load(job{net: net, target: targets()[0], on: machine{isa: isa, threads: threads}, fuse: true})
 		require.NoError(t, err)
-		planned := memoryOf(plans)
 		require.Equal(t, training, planned, "what summary says is what run takes")
 		require.Equal(t, planned.peak(threads), ex.Allocated())
 		ex.Close()

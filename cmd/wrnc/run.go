@@ -17,7 +17,12 @@ import (
 type runCommand struct {
 	Train     string   `help:"Train on this data: digits, which needs no download, cifar10, cifar100, svhn, or a folder with train and val, each of which has a folder of pictures for every class." placeholder:"DATA"`
 	Resume    string   `help:"Go on with the run in this folder, from its newest checkpoint; all else is as it was begun." placeholder:"RUN"`
-	Network   string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data."`
+	Eval      string   `help:"Measure the weights of the run that follows on this data's test pictures." placeholder:"DATA"`
+	Infer     string   `help:"Tell what is on the pictures that follow, by the weights of this run." placeholder:"RUN"`
+	Network   string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data. With --eval a run's folder or a file of weights, with --infer a picture or a folder of them."`
+	More      []string `arg:"" optional:"" name:"picture" help:"With --infer: more pictures."`
+	Weights   string   `help:"With --eval and --infer, of a run's folder: best, those with the least test error, which is the default, or last." placeholder:"W"`
+	Top       *int     `help:"With --infer: how many classes to print of each picture, the likeliest first; 5 by default." placeholder:"K"`
 	Data      string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
 	Epochs    *int     `help:"Epochs to train; the recipe's drops of the rate move in proportion." placeholder:"N"`
 	LR        *float64 `help:"Learning rate of the first epoch." placeholder:"X"`
@@ -36,19 +41,39 @@ type runCommand struct {
 	OtherPlan bool     `name:"allow-other-plan" help:"With --resume: go on though the instruction set or the plan is another; the results then agree within rounding."`
 	NoFuse    bool     `help:"Run every operation as a kernel of its own."`
 	Poison    bool     `help:"Fill dead memory with NaN, to find reads of it. Slow."`
+	Serve     string   `help:"Show the training live on a page for a browser, at this port of this machine alone; 0 is any free one. HOST:PORT opens it to others." placeholder:"ADDR"`
 	JSON      bool     `help:"Print one JSON object an epoch, and one at the end; words go to standard error."`
 
 	kept *networkText // the network of a run that goes on
+	page *livePage    // of --serve; nil without
 }
 
 // Help shows examples.
 func (c *runCommand) Help() string {
 	return "Examples:\n\n  wrnc run --train digits\n  wrnc run --train cifar10 WRN-16-4 --data ~/cifar --epochs 30 --seed 7" +
-		"\n  wrnc run --train svhn --data ~/svhn\n  wrnc run --train ~/flowers WRN-16-2\n  wrnc run --resume runs/WRN-16-4-cifar10-7-1"
+		"\n  wrnc run --train svhn --data ~/svhn\n  wrnc run --train ~/flowers WRN-16-2\n  wrnc run --resume runs/WRN-16-4-cifar10-7-1" +
+		"\n  wrnc run --eval cifar10 runs/WRN-16-4-cifar10-7-1\n  wrnc run --infer runs/WRN-16-4-cifar10-7-1 cat.png holiday/"
 }
 
-// Run trains.
-func (c *runCommand) Run(s *session) error {
+// Run trains, and shows it where it is asked for, or uses what was trained.
+func (c *runCommand) Run(s *session) (err error) {
+	if err := c.flagsFit(); err != nil {
+		return err
+	}
+	switch {
+	case c.Eval != "":
+		return c.evaluate(s)
+	case c.Infer != "":
+		return c.infer(s)
+	}
+	if c.page, err = openPage(c.Serve, c.words(s)); err != nil {
+		return err
+	}
+	return c.page.close(c.train(s))
+}
+
+// train begins a run, or goes on with one.
+func (c *runCommand) train(s *session) error {
 	if c.Resume != "" {
 		return c.resume(s)
 	}
@@ -71,7 +96,7 @@ func (c *runCommand) Run(s *session) error {
 func (c *runCommand) beginning() error {
 	switch {
 	case c.Train == "":
-		return usagef("missing flags: --train=DATA, or --resume=RUN to go on with a run")
+		return usagef("missing flags: --train=DATA, --resume=RUN to go on with a run, or --eval=DATA or --infer=RUN to use one")
 	case c.FromStep != nil:
 		return usagef("--from-step %d: only --resume RUN goes back to a step", *c.FromStep)
 	case c.ScaleLR != nil:
@@ -93,7 +118,7 @@ func (c *runCommand) words(s *session) io.Writer {
 // job makes all choices. A line to words tells of each flag that changes something.
 func (c *runCommand) job(s *session, words io.Writer) (job, error) {
 	fail := func(err error) (job, error) { return job{}, err }
-	set, err := chooseData(c.Train)
+	set, err := chooseData("--train", c.Train)
 	if err != nil {
 		return fail(err)
 	}
@@ -123,7 +148,7 @@ func (c *runCommand) job(s *session, words io.Writer) (job, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return job{net: net, text: text, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.seed(), out: c.Out, words: c.words(s), json: c.JSON, choices: choices}, nil
+	return job{net: net, text: text, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.seed(), out: c.Out, words: c.words(s), json: c.JSON, choices: choices, page: c.page}, nil
 }
 
 func (c *runCommand) seed() uint64 {

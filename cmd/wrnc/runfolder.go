@@ -134,27 +134,48 @@ func (f runFacts) write(dir string) error {
 	return writeText(filepath.Join(dir, runFile), string(text)+"\n")
 }
 
-// readRun reads the facts of the run in a folder.
+// readRun reads the facts of the run in a folder, to go on with it.
 func readRun(dir string) (runFacts, error) {
+	f, err := readFacts(dir)
+	if errors.Is(err, errNoRun) {
+		return f, fmt.Errorf("--resume %w; begin it again with --train", err)
+	}
+	if err != nil {
+		return f, fmt.Errorf("--resume %w", err)
+	}
+	if f.Network.Text == "" {
+		return f, fmt.Errorf("%s: it says nothing of the network's text; an older wrnc made this run, which cannot go on", filepath.Join(dir, runFile))
+	}
+	return f, nil
+}
+
+// errNoRun says that a folder has no facts of a run.
+var errNoRun = fmt.Errorf("there is no %s, so it is no run, or one that ended before it trained", runFile)
+
+// readFacts reads the facts of the run in a folder.
+func readFacts(dir string) (runFacts, error) {
 	var f runFacts
 	path := filepath.Join(dir, runFile)
 	if info, err := os.Stat(dir); err != nil {
-		return f, fmt.Errorf("--resume %s: %w", dir, plain(err))
+		return f, fmt.Errorf("%s: %w", dir, plain(err))
 	} else if !info.IsDir() {
-		return f, fmt.Errorf("--resume %s: this is no folder; expected that of a run", dir)
+		return f, fmt.Errorf("%s: this is no folder; expected that of a run", dir)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return f, fmt.Errorf("%s: %w", dir, errNoRun)
+	case err != nil:
+		return f, fmt.Errorf("%s: %w", path, plain(err))
+	case !info.Mode().IsRegular() || info.Size() > maxFile:
+		return f, fmt.Errorf("%s: not the facts of a run: expected an ordinary file of at most %d bytes", path, maxFile)
 	}
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return f, fmt.Errorf("--resume %s: there is no %s, so it is no run, or one that ended before it trained; begin it again with --train", dir, runFile)
-	}
 	if err != nil {
 		return f, fmt.Errorf("%s: %w", path, plain(err))
 	}
 	if err := json.Unmarshal(text, &f); err != nil {
 		return f, fmt.Errorf("%s: not the facts of a run: %w", path, err)
-	}
-	if f.Network.Text == "" {
-		return f, fmt.Errorf("%s: it says nothing of the network's text; an older wrnc made this run, which cannot go on", path)
 	}
 	return f, nil
 }

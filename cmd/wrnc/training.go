@@ -16,6 +16,7 @@ import (
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
+	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime"
@@ -36,6 +37,7 @@ type job struct {
 	out    string    // folder to keep the run in; "" makes one
 	words  io.Writer // what people read
 	json   bool      // records go to standard output
+	page   *livePage // shows the training; nil where nobody asked for it
 
 	choices runChoices
 	resumed *resumption // the run to go on with; nil begins one
@@ -47,12 +49,12 @@ func trainingFunctions() []string { return []string{"train", "eval"} }
 // train compiles the job's network, says what is to come, trains, and says what
 // came of it.
 func (s *session) train(j job) error {
-	m, ex, plans, err := load(j)
+	m, ex, plans, planned, err := load(j)
 	if err != nil {
 		return err
 	}
 	defer ex.Close()
-	if err := announce(j, m, memoryOf(plans)); err != nil {
+	if err := announce(j, m, planned); err != nil {
 		return err
 	}
 	ctx, stop := interruptible(func() {
@@ -63,12 +65,16 @@ func (s *session) train(j job) error {
 	defer stop()
 
 	normalize := normalization(j.net.Data, j.src.Train)
+	facts, err := metadata(j.net, j.text, j.src.Train.Classes, normalize)
+	if err != nil {
+		return err
+	}
 	options := train.Options{
 		Recipe:    recipe(j.net.Train),
 		Seed:      j.seed,
 		Augment:   augmentation(j.net.Data),
 		Normalize: normalize,
-		Metadata:  metadata(j.net, normalize),
+		Metadata:  facts,
 		Identity:  j.identity(plans),
 		SaveEvery: orZero(j.choices.SaveEvery),
 		KeepEvery: orZero(j.choices.KeepEvery),
@@ -83,16 +89,21 @@ func (s *session) train(j job) error {
 		}
 	}
 	options.Progress = s.progress(j, options.From)
+	if err := j.page.show(s, j, m, plans, planned, &options); err != nil {
+		return err
+	}
 	estimate, err := train.EstimateRun(ctx, ex, m, j.src, options)
 	if err != nil {
 		return interrupted(err, "nothing was trained")
 	}
+	j.page.expect(estimate)
 	fmt.Fprintf(j.words, "estimated time %s: %.4g ms a step\n", metrics.FormatDuration(estimate.Total), 1e3*estimate.Step.Seconds())
 	if j.resumed != nil {
 		options.Dir = j.resumed.dir
 		if err := j.resumed.prepare(j, plans, options); err != nil {
 			return err
 		}
+		j.page.keptIn(options.Dir)
 		return s.record(ctx, j, m, ex, options)
 	}
 	dir, unlock, err := beginRun(j, plans)
@@ -100,6 +111,7 @@ func (s *session) train(j job) error {
 		return err
 	}
 	options.Dir = dir
+	j.page.keptIn(dir)
 	fmt.Fprintf(j.words, "the run is kept in %s\n\n", dir)
 	return errors.Join(s.record(ctx, j, m, ex, options), unlock())
 }
@@ -140,21 +152,10 @@ func (j job) identity(plans []*plan.Plan) map[string]string {
 	}
 }
 
-// metadata are the facts about a network that its weights are kept with.
-func metadata(net *dsl.Network, n data.Normalize) map[string]string {
-	return map[string]string{
-		"data": net.Data.Name, "classes": fmt.Sprint(net.Classes), "normalize": net.Data.Normalize.String(), "recipe": net.Train.Recipe,
-		"mean": fmt.Sprint(n.Mean), "scale": fmt.Sprint(n.Scale), // a byte becomes (byte - mean) * scale
-	}
-}
-
 // progress draws where people read; from is where the run goes on, or nil.
 func (s *session) progress(j job, from *train.Checkpoint) *metrics.Progress {
 	width, isTerminal := terminal(j.words)
-	images := j.src.Train.Len()
-	if !j.net.Train.KeepShortBatch {
-		images -= images % j.net.Train.Batch
-	}
+	images := epochImages(j)
 	epochs, done := j.net.Train.Epochs, 0
 	if from != nil {
 		epochs, done = epochs-from.Point.Epoch, from.Point.Images
@@ -163,6 +164,15 @@ func (s *session) progress(j job, from *train.Checkpoint) *metrics.Progress {
 		Out: j.words, Terminal: isTerminal, NoColor: s.noColor, Width: width, Now: s.now,
 		RunImages: int64(epochs)*int64(images+j.src.Test.Len()) - int64(done),
 	})
+}
+
+// epochImages is how many images an epoch trains on.
+func epochImages(j job) int {
+	images := j.src.Train.Len()
+	if !j.net.Train.KeepShortBatch {
+		images -= images % j.net.Train.Batch
+	}
+	return images
 }
 
 // record trains, with a record of each epoch in the run's folder and, where it
@@ -194,10 +204,12 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 	return nil
 }
 
-// load compiles the job's network and loads it. What was planned must be what
-// the target takes, to the byte: the user was told so.
-func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
-	fail := func(err error) (*ir.Module, runtime.Executable, []*plan.Plan, error) { return nil, nil, nil, err }
+// load compiles the job's network and loads it. The plans are those that the run is
+// known by, whether it is shown or not.
+func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, memory, error) {
+	fail := func(err error) (*ir.Module, runtime.Executable, []*plan.Plan, memory, error) {
+		return nil, nil, nil, memory{}, err
+	}
 	result, err := compiler.Compile(j.net, compiler.Options{Batch: j.net.Train.Batch, Precision: ir.F32, Fuse: j.fuse, Verify: true})
 	if err != nil {
 		return fail(err)
@@ -207,23 +219,15 @@ func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
 	if err != nil {
 		return fail(err)
 	}
-	plans, err := layOut(m, arch, trainingFunctions()...)
+	plans, err := layOut(m, arch, lower.Plan, trainingFunctions()...)
 	if err != nil {
 		return fail(err)
 	}
-	planned := memoryOf(plans)
-	if err := affordable(planned.peak(j.on.threads), meminfo); err != nil {
-		return fail(err)
+	if j.page != nil {
+		addLogits(m.Func("eval"))
 	}
-	ex, err := j.target.load(m, plans, j.on)
-	if err != nil {
-		return fail(err)
-	}
-	if took := ex.Allocated(); took != planned.peak(j.on.threads) {
-		ex.Close()
-		return fail(faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned.peak(j.on.threads))})
-	}
-	return m, ex, plans, nil
+	ex, loaded, err := start(m, j.target, j.on, lower.Plan, trainingFunctions()...)
+	return m, ex, plans, memoryOf(loaded), err
 }
 
 // announce says what is about to be trained, how, and on what.
@@ -288,10 +292,18 @@ func interruptible(told func()) (context.Context, context.CancelFunc) {
 // interrupted turns the error of an ended context into words.
 func interrupted(err error, kept string) error {
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("stopped; %s", kept)
+		return stoppedError{kept}
 	}
 	return err
 }
+
+// stoppedError is an interrupt's, in words.
+type stoppedError struct{ kept string }
+
+func (e stoppedError) Error() string { return "stopped; " + e.kept }
+
+// Unwrap tells an interrupt from other errors.
+func (stoppedError) Unwrap() error { return context.Canceled }
 
 // advise says what to do where a training has ended early.
 func advise(err error, dir string, sum train.Summary) error {

@@ -29,6 +29,17 @@ type versionFacts struct {
 
 // Run prints which wrnc this is and what this machine can run.
 func (c *versionCommand) Run(s *session) error {
+	facts := thisVersion()
+	if c.JSON {
+		return s.printJSON(facts)
+	}
+	_, err := fmt.Fprintf(s.stdout, "wrnc %v, %s %s\ntargets: %s\ninstruction sets of this machine: %s\n",
+		facts, facts.Go, facts.System, strings.Join(facts.Targets, ", "), strings.Join(facts.ISAs, ", "))
+	return err
+}
+
+// thisVersion says which wrnc this is and what this machine can run.
+func thisVersion() versionFacts {
 	facts := versionFacts{Version: "(devel)", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Targets: targetNames(true)}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
@@ -43,14 +54,8 @@ func (c *versionCommand) Run(s *session) error {
 	for _, isa := range kernels.Available() {
 		facts.ISAs = append(facts.ISAs, isa.Name)
 	}
-	if c.JSON {
-		return s.printJSON(facts)
-	}
-	revision := ""
-	if facts.Revision != "" {
-		revision = " " + facts.Revision
-	}
-	_, err := fmt.Fprintf(s.stdout, "wrnc %s%s, %s %s\ntargets: %s\ninstruction sets of this machine: %s\n",
-		facts.Version, revision, facts.Go, facts.System, strings.Join(facts.Targets, ", "), strings.Join(facts.ISAs, ", "))
-	return err
+	return facts
 }
+
+// String is the version and, where it is known, the revision.
+func (f versionFacts) String() string { return strings.TrimSpace(f.Version + " " + f.Revision) }

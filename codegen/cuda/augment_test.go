@@ -67,7 +67,7 @@ WRNC_KERNEL(ENTRY, 256, 2)(const Args args) {
 // The printed kernel of a network's loader yields the batches of runtime/data's
 // Loader, to the bit: what a network trains on does not depend on who loads it.
 func TestLoaderIsTheHosts(t *testing.T) {
-	m, err := newHarness(t).Start()
+	m, err := harness.NewForTest(t).Start()
 	require.NoError(t, err)
 	defer m.Close()
 	const seed, batch = 3, 5
@@ -92,7 +92,7 @@ func TestLoaderIsTheHosts(t *testing.T) {
 		values := binary32(data.CIFARMeanStd().Values(3))
 		for epoch := range uint64(2) {
 			for _, want := range host.Epoch(int(epoch), 0) {
-				g := &rig{h: newHarness(t), m: m, p: program.p, f: program.f, src: program.src, mem: map[int]uint64{}, opts: harness.Launch{Order: harness.Random}}
+				g := &rig{h: harness.NewForTest(t), m: m, p: program.p, f: program.f, src: program.src, mem: map[int]uint64{}, opts: harness.Launch{Order: harness.Random}}
 				order, err := binary.Append(nil, binary.LittleEndian, want.Index)
 				require.NoError(t, err)
 				for i, bytes := range [][]byte{set.Images, order, binary.LittleEndian.AppendUint64(nil, seed), binary.LittleEndian.AppendUint64(nil, epoch), values} {

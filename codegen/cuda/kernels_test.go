@@ -102,7 +102,7 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 // TestKernels executes every distinct kernel text of the sample networks and
 // compares what each region yields with the interpreter.
 func TestKernels(t *testing.T) {
-	h := newHarness(t)
+	h := harness.NewForTest(t)
 	files := nets(t)
 	if !whole() {
 		files = []string{"../../testdata/nets/wrn-10-1-b13.wrn"}
@@ -163,7 +163,7 @@ func TestKernels(t *testing.T) {
 // TestTables runs all regions that share a text whose arguments come from a table in
 // one launch.
 func TestTables(t *testing.T) {
-	h := newHarness(t)
+	h := harness.NewForTest(t)
 	m, err := h.Start()
 	require.NoError(t, err)
 	defer m.Close()
@@ -185,7 +185,7 @@ func TestTables(t *testing.T) {
 // TestOrders runs the regions of a small network with threads, blocks and
 // asynchronous copies in every order that is legal: the results are the same bits.
 func TestOrders(t *testing.T) {
-	h := newHarness(t)
+	h := harness.NewForTest(t)
 	m, err := h.Start()
 	require.NoError(t, err)
 	defer m.Close()

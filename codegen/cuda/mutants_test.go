@@ -75,7 +75,7 @@ func swap(file, old, new string) []edit { return []edit{{file: file, old: old, n
 // TestMutants runs the region of each mutant without it, which must be found right,
 // and then with it.
 func TestMutants(t *testing.T) {
-	h := newHarness(t)
+	h := harness.NewForTest(t)
 	list := mutants
 	if !whole() {
 		list = slices.DeleteFunc(slices.Clone(list), func(m mutant) bool { return !m.short })

@@ -12,13 +12,14 @@ import (
 	"wrnc/compiler/ir/gen"
 	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
+	"wrnc/kernels/harness"
 )
 
 // TestRegions runs random regions, each wrapped as one fusion: a root of any kind or
 // none, up to five ops before and after it, a Reduce, a finish, in each precision, on
 // sizes that miss every tile.
 func TestRegions(t *testing.T) {
-	h := newHarness(t)
+	h := harness.NewForTest(t)
 	arch, err := Arch(DefaultArch)
 	require.NoError(t, err)
 	count := uint64(24)

@@ -3,7 +3,6 @@ package glue_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -165,22 +164,14 @@ func TestPackage(t *testing.T) {
 		require.Greater(t, got.Launches, 100)
 	})
 	t.Run("emulated", func(t *testing.T) {
-		dir := os.Getenv("WRNC_HARNESS_DIR")
-		if dir == "" {
-			dir = filepath.Join(os.TempDir(), fmt.Sprintf("wrnc-harness-%d", os.Getuid()))
-		}
-		h, err := harness.New(dir)
-		if errors.Is(err, harness.ErrNoCompiler) && os.Getenv("WRNC_REQUIRE_CUDA_TOOLS") == "" {
-			t.Skip("no generated kernel is executed: ", err)
-		}
-		require.NoError(t, err)
+		h := harness.NewForTest(t)
 		d, err := emulator.Open(h, emulator.Options{})
 		require.NoError(t, err)
 		defer d.Close()
 		ex, err := cuda.Load(u.in.Module, u.in.Plans, u.in.Sources, d, cuda.Options{})
 		require.NoError(t, err)
 		defer ex.Close()
-		got, weights := u.run(t, "emulated", data(), "WRNC_HARNESS_DIR="+dir)
+		got, weights := u.run(t, "emulated", data(), "WRNC_HARNESS_DIR="+harness.DirForTest())
 		u.compare(t, ex, got, weights)
 	})
 }

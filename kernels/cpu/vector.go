@@ -4,6 +4,7 @@ package cpu
 
 import (
 	"math/bits"
+	"sync"
 	"unsafe"
 )
 
@@ -202,11 +203,23 @@ func (k *vectorKernels) channels2(f []perChannel2, rest func(dst, g, x, v []floa
 // maxLanes is the widest vector's.
 const maxLanes = 16
 
+// operands are memory that a wrapper passes to a function it does not know by name,
+// for which the compiler would take it from the heap at every call.
+type operands struct {
+	mean, m2 [maxLanes]float32
+	tail     [3 * maxLanes]float32
+	philox   philoxArgs
+}
+
+var operandsPool = sync.Pool{New: func() any { return new(operands) }}
+
 // tail runs f on the last c-m channels of each pixel, with the last c-m entries
 // of each row of the channel vectors side by side. There are fewer than a
 // vector's lanes of them.
 func tail(px, c, m, rows int, v, dst []float32, f func(dst, v []float32, p int)) {
-	var t [3 * maxLanes]float32
+	o := operandsPool.Get().(*operands)
+	defer operandsPool.Put(o)
+	t := &o.tail
 	for r := range rows {
 		copy(t[r*(c-m):(r+1)*(c-m)], v[r*c+m:(r+1)*c])
 	}

@@ -18,9 +18,9 @@ type philoxArgs struct {
 	below      int32     // threshold - 1
 }
 
-// newPhiloxArgs starts at counter group, lanes/4 counters a vector.
-func newPhiloxArgs(lanes int, group, seed, step uint64, stream, threshold uint32) *philoxArgs {
-	a := &philoxArgs{
+// set starts at counter group, lanes/4 counters a vector.
+func (a *philoxArgs) set(lanes int, group, seed, step uint64, stream, threshold uint32) {
+	*a = philoxArgs{
 		increment:  [4]uint32{uint32(lanes / 4)},
 		multiplier: [4]uint32{0: f32.PhiloxM0, 2: f32.PhiloxM1},
 		below:      int32(threshold) - 1,
@@ -35,7 +35,6 @@ func newPhiloxArgs(lanes int, group, seed, step uint64, stream, threshold uint32
 		g := group + uint64(i)
 		a.counter[i] = [4]uint32{uint32(g), uint32(g >> 32), uint32(step), stream}
 	}
-	return a
 }
 
 // dropoutRow leaves to Go what lies before the first whole counter and behind
@@ -53,8 +52,10 @@ func (k *vectorKernels) dropoutRow(dst []uint32, e0 uint64, n int, seed, step ui
 	per := 2 * k.lanes // elements of a vector of counters
 	vectors := (n - head) / per
 	if vectors > 0 {
-		a := newPhiloxArgs(k.lanes, (e0+uint64(head))/8, seed, step, stream, threshold)
-		k.dropoutMask(&dst[head], (*byte)(unsafe.Pointer(a)), vectors)
+		o := operandsPool.Get().(*operands)
+		defer operandsPool.Put(o)
+		o.philox.set(k.lanes, (e0+uint64(head))/8, seed, step, stream, threshold)
+		k.dropoutMask(&dst[head], (*byte)(unsafe.Pointer(&o.philox)), vectors)
 	}
 	done := head + vectors*per
 	goDropoutMask(dst[done:], e0+uint64(done), n-done, seed, step, stream, threshold)

@@ -9,7 +9,9 @@ func (k *vectorKernels) bnStats(acc []float32, seen int, x []float32, px, c int)
 	need(2*c, acc)
 	need(px*c, x)
 	m, merge := k.whole(c), newMerge(seen, px)
-	var mean, m2 [maxLanes]float32
+	o := operandsPool.Get().(*operands)
+	defer operandsPool.Put(o)
+	mean, m2 := &o.mean, &o.m2
 	for i := 0; i < m; i += k.lanes {
 		clear(mean[:])
 		clear(m2[:])

@@ -8,16 +8,20 @@ import (
 	"testing"
 )
 
-// NewForTest returns a harness in $WRNC_HARNESS_DIR, or else in a folder that the
-// user's tests share. Where there is no compiler the test is skipped, or fails if
+// DirForTest is where tests keep what they compile, so that a text is compiled once on
+// a machine: $WRNC_HARNESS_DIR, or else a folder of the user's.
+func DirForTest() string {
+	if dir := os.Getenv("WRNC_HARNESS_DIR"); dir != "" {
+		return dir
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("wrnc-harness-%d", os.Getuid()))
+}
+
+// NewForTest returns a harness in DirForTest. Where there is no compiler the test is skipped, or fails if
 // $WRNC_REQUIRE_CUDA_TOOLS is set.
 func NewForTest(t testing.TB) *Harness {
 	t.Helper()
-	dir := os.Getenv("WRNC_HARNESS_DIR")
-	if dir == "" {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("wrnc-harness-%d", os.Getuid()))
-	}
-	h, err := New(dir)
+	h, err := New(DirForTest())
 	switch {
 	case errors.Is(err, ErrNoCompiler) && os.Getenv("WRNC_REQUIRE_CUDA_TOOLS") == "":
 		t.Skip("no kernel is executed: ", err)

@@ -3,11 +3,7 @@ package templatetest
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -59,18 +55,7 @@ type device struct {
 
 func newDevice(t testing.TB) *device {
 	t.Helper()
-	dir := os.Getenv("WRNC_HARNESS_DIR")
-	if dir == "" {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("wrnc-harness-%d", os.Getuid()))
-	}
-	h, err := harness.New(dir)
-	if errors.Is(err, harness.ErrNoCompiler) {
-		if os.Getenv("WRNC_REQUIRE_CUDA_TOOLS") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("no kernel is executed: ", err)
-	}
-	require.NoError(t, err)
+	h := harness.NewForTest(t)
 	m, err := h.Start()
 	require.NoError(t, err)
 	m.Timeout = 5 * time.Minute

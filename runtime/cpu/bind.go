@@ -22,6 +22,7 @@ type function struct {
 // launch is a set of kernels whose units share the workers.
 type launch struct {
 	kernels []runner
+	watch   *stopwatch // nil unless launches are timed
 }
 
 // runner is a kernel bound to memory: its units may run in any order, at the
@@ -114,8 +115,10 @@ func (f *function) kernel(k *plan.Kernel) (runner, error) {
 	case plan.Finish:
 		return newFinish(b)
 	case plan.Xent:
+		f.p.reserve(k.Grid.C)
 		return &xentKernel{b}, nil
 	case plan.XentGrad:
+		f.p.reserve(k.Grid.C)
 		return &xentGradKernel{b}, nil
 	case plan.MaxPool:
 		return &maxPoolKernel{b}, nil

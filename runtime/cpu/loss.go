@@ -22,12 +22,14 @@ func softmax(x []float32, p []float64) (logSum float64, largest int) {
 	return shift + math.Log(sum), largest
 }
 
-// doubles is n float64 of the worker, kept between calls.
-func (w *worker) doubles(n int) []float64 {
-	if len(w.probs) < n {
-		w.probs = make([]float64, n)
+// reserve gives each worker the probabilities of a sample of c classes, so that no
+// call takes memory, whichever workers take the loss.
+func (p *Program) reserve(c int) {
+	for _, w := range p.workers {
+		if len(w.probs) < c {
+			w.probs = make([]float64, c)
+		}
 	}
-	return w.probs[:n]
 }
 
 // xentKernel sums loss and errors over the batch, in sample order, as one unit.
@@ -36,7 +38,7 @@ type xentKernel struct{ *bound }
 func (k *xentKernel) run(_ int, w *worker) {
 	x, labels, out := k.arg(0), k.f.labels[k.args[1]], k.arg(2)
 	c := k.Grid.C
-	p := w.doubles(c)
+	p := w.probs[:c]
 	loss, wrong := 0.0, 0.0
 	for n := range k.f.n {
 		row := x[n*c : (n+1)*c]
@@ -56,7 +58,7 @@ type xentGradKernel struct{ *bound }
 
 func (k *xentGradKernel) run(u int, w *worker) {
 	c := k.Grid.C
-	p := w.doubles(c)
+	p := w.probs[:c]
 	softmax(k.arg(0)[u*c:(u+1)*c], p)
 	p[k.f.labels[k.args[1]][u]]--
 	out := k.arg(2)[u*c : (u+1)*c]

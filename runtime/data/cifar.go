@@ -37,27 +37,33 @@ func (s cifarSet) record() int { return len(s.labels) + cifarPixels }
 
 func (s cifarSet) size(f binaryFile) int64 { return int64(f.records) * int64(s.record()) }
 
-// open reads the files, which lie in dir or in the archive's folder in it.
-func (s cifarSet) open(dir string) (*Source, error) {
+// open reads the files, which lie in dir or in the archive's folder in it; with
+// testOnly the test set's alone, and no other need be there.
+func (s cifarSet) open(dir string, testOnly bool) (*Source, error) {
+	last := len(s.files) - 1
+	needed := s.files
+	if testOnly {
+		needed = s.files[last:]
+	}
 	place := fileSet{name: s.name, folder: s.folder,
 		how: fmt.Sprintf("download %s from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it in", s.archive)}
-	for _, f := range s.files {
+	for _, f := range needed {
 		place.files = append(place.files, f.name)
 	}
 	found, err := place.find(dir)
 	if err != nil {
 		return nil, err
 	}
-	last := len(s.files) - 1
-	train, err := s.readFiles("train", found, s.files[:last])
-	if err != nil {
+	src := new(Source)
+	if !testOnly {
+		if src.Train, err = s.readFiles("train", found, s.files[:last]); err != nil {
+			return nil, err
+		}
+	}
+	if src.Test, err = s.readFiles("test", found, s.files[last:]); err != nil {
 		return nil, err
 	}
-	test, err := s.readFiles("test", found, s.files[last:])
-	if err != nil {
-		return nil, err
-	}
-	return &Source{Train: train, Test: test}, nil
+	return src, nil
 }
 
 // readFiles reads files of a folder into one set.

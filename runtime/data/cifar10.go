@@ -6,7 +6,10 @@ package data
 //
 // Each file's size and published MD5 sum are checked; the error names the file
 // that is missing or damaged and says where to get it.
-func OpenCIFAR10(dir string) (*Source, error) { return cifar10().open(dir) }
+func OpenCIFAR10(dir string) (*Source, error) { return cifar10().open(dir, false) }
+
+// OpenCIFAR10Test is OpenCIFAR10 of the test pictures alone: Train is nil.
+func OpenCIFAR10Test(dir string) (*Source, error) { return cifar10().open(dir, true) }
 
 // cifar10 describes CIFAR-10: a record has one label.
 func cifar10() cifarSet {

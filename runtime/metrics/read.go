@@ -13,14 +13,30 @@ import (
 // maxLineBytes bounds one line of a log; a real one has some 200 bytes.
 const maxLineBytes = 64 << 10
 
+// What a log may be at most; that of 100,000 epochs has some 20 MB.
+const (
+	maxEpochs  = 100000 // of a run, by the language
+	maxLogSize = 64 << 20
+)
+
 // Run is the content of a log.
 type Run struct {
 	Epochs []Epoch // ascending; an epoch that was run again after a resume stands once, as last run
 	Done   *Done   // nil while the run goes on, or if it was stopped
 }
 
-// ReadFile reads the log at path; see [Read].
+// ReadFile reads the log at path; see [Read]. A file of more than 64 MiB, and what is
+// no ordinary file, is refused unread.
 func ReadFile(path string) (*Run, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("metrics: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: this is no ordinary file; expected a metrics log", path)
+	case info.Size() > maxLogSize:
+		return nil, fmt.Errorf("%s: the file has %d bytes; a metrics log has at most %d", path, info.Size(), maxLogSize)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
@@ -84,6 +100,9 @@ func (run *Run) add(line []byte) error {
 		var e Epoch
 		if err := json.Unmarshal(line, &e); err != nil {
 			return fmt.Errorf("not a record: %w", err)
+		}
+		if e.Epoch < 1 || e.Epoch > maxEpochs {
+			return fmt.Errorf("not a record: epoch %d; expected 1 to %d", e.Epoch, maxEpochs)
 		}
 		keep := len(run.Epochs)
 		for keep > 0 && run.Epochs[keep-1].Epoch >= e.Epoch {

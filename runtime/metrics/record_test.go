@@ -110,6 +110,8 @@ func TestReadRefuses(t *testing.T) {
 		good + `{"done":false}`:                       `line 2: not a record: it has neither`,
 		`{"epoch":1,"lr":"x"}` + "\n":                 "line 1: not a record",
 		`{"epoch":1.5}` + "\n":                        "line 1: not a record",
+		good + `{"epoch":0}` + "\n":                   "line 2: not a record: epoch 0; expected 1 to 100000",
+		good + `{"epoch":100001}` + "\n":              "line 2: not a record: epoch 100001; expected 1 to 100000",
 		good + strings.Repeat("x", maxLineBytes) + "": "line 2: longer than 65536 bytes",
 	} {
 		_, err := Read(strings.NewReader(text))
@@ -117,6 +119,17 @@ func TestReadRefuses(t *testing.T) {
 	}
 	_, err := ReadFile(filepath.Join(t.TempDir(), "absent"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// What is no log is refused before it is read.
+func TestReadFileRefuses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, os.WriteFile(path, nil, 0o644))
+	require.NoError(t, os.Truncate(path, 1<<30)) // takes no room on most disks
+	_, err := ReadFile(path)
+	require.EqualError(t, err, path+": the file has 1073741824 bytes; a metrics log has at most 67108864")
+	_, err = ReadFile(filepath.Dir(path))
+	require.ErrorContains(t, err, "this is no ordinary file; expected a metrics log")
 }
 
 func TestReadAllowsMoreKeysAndBlankLines(t *testing.T) {

@@ -60,6 +60,10 @@ type Options struct {
 	// Write writes a file whole or not at all; nil is checkpoint.Write.
 	Write func(path string, tensors []checkpoint.Tensor, metadata map[string]string) error
 
+	// Observer is told how the run goes; nil: nobody is. With one, the module's
+	// function eval must return the logits as well, behind the loss.
+	Observer Observer
+
 	Log      *metrics.Log      // gets a record an epoch
 	Progress *metrics.Progress // draws; must not be nil
 	Now      func() time.Time  // the clock, for speeds and durations alone
@@ -80,7 +84,7 @@ type Summary struct {
 // initial state or from o.From, whatever ex held before. The functions of m are
 // those that irgen and autodiff write: train(images, labels, lr, seed, step) and
 // eval(images, labels), each returning the sum of the losses and the number of
-// mistakes; m.Batch is the batch.
+// mistakes first; m.Batch is the batch.
 //
 // When ctx ends, Run finishes the step, keeps a checkpoint, saves the weights to
 // last.safetensors and returns ctx's error. A loss or weights that are not finite
@@ -261,15 +265,15 @@ func (r *run) epoch(ctx context.Context) error {
 		r.o.Progress.Finish("")
 		return err
 	}
-	trained := tally{r.at.Loss, r.at.Mistakes, r.at.Images}
+	trained := r.at.trained()
 	return r.finish(label, metrics.Epoch{
 		Epoch:           r.at.Epoch + 1,
 		Step:            r.at.Step,
 		LR:              metrics.Number(r.rateOf(r.at.Epoch)),
-		TrainLoss:       metrics.Number(trained.meanLoss()),
-		TrainError:      metrics.Number(trained.percent()),
-		TestError:       metrics.Number(tested.percent()),
-		ImagesPerSecond: metrics.Number(float64(trained.images) / trainSeconds),
+		TrainLoss:       metrics.Number(trained.Mean()),
+		TrainError:      metrics.Number(trained.Percent()),
+		TestError:       metrics.Number(tested.Percent()),
+		ImagesPerSecond: metrics.Number(float64(trained.Images) / trainSeconds),
 		Seconds:         metrics.Number(r.epochSeconds()),
 	})
 }
@@ -297,6 +301,9 @@ func (r *run) finish(label string, record metrics.Epoch) error {
 	r.o.Progress.Finish(fmt.Sprintf("%s  lr %.4g  loss %.4f  train error %.2f %%  test error %.2f %%  %.0f img/s  %.1fs",
 		label, float64(record.LR), float64(record.TrainLoss), float64(record.TrainError), test,
 		float64(record.ImagesPerSecond), float64(record.Seconds)))
+	if r.o.Observer != nil {
+		r.o.Observer.Epoch(record)
+	}
 	if err := r.o.Log.Epoch(record); err != nil {
 		return &SaveError{r.saved, err}
 	}

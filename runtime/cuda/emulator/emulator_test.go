@@ -2,12 +2,10 @@ package emulator_test
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,18 +28,7 @@ import (
 // open returns a device of a harness that keeps what it compiles.
 func open(t *testing.T, o emulator.Options) *emulator.Device {
 	t.Helper()
-	dir := os.Getenv("WRNC_HARNESS_DIR")
-	if dir == "" {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("wrnc-harness-%d", os.Getuid()))
-	}
-	h, err := harness.New(dir)
-	if errors.Is(err, harness.ErrNoCompiler) {
-		if os.Getenv("WRNC_REQUIRE_CUDA_TOOLS") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("no generated kernel is executed: ", err)
-	}
-	require.NoError(t, err)
+	h := harness.NewForTest(t)
 	d, err := emulator.Open(h, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, d.Close()) })
