@@ -135,18 +135,23 @@ func (k *convKernel) run(u int, w *worker) {
 		result = w.floats(k.layout.Result, n)
 	}
 	t0, t1 := c.TileRows(lo, hi)
-	fill(e, k.pro[0], tile, sample, t0, t1, c.Border(), c.TileCols())
+	fill(e, k.pro[0], tile, sample, t0, t1, &c)
 	k.multiply(w, tile, result, lo, hi)
 	k.drain(e, result, sample, lo, hi)
 }
 
-// fill writes rows [t0, t1) of a picture through its prologue into a tile of
-// cols pixels a row, with border zero pixels at each end and rows of zeros for
-// rows outside the picture: padding is zero after the prologue.
-func fill(e *env, t *tape, tile []float32, sample, t0, t1, border, cols int) {
+// fill writes rows [t0, t1) of a picture through its prologue into the tile of a
+// convolution c, with a border of zero pixels at each end and rows of zeros for
+// rows outside the picture: padding is zero after the prologue. Rows between those
+// that a small filter with a stride reads are left out.
+func fill(e *env, t *tape, tile []float32, sample, t0, t1 int, c *plan.ConvShape) {
 	g := &t.grid
-	edge, inner := border*g.C, g.Px*g.C
+	cols := c.TileCols()
+	edge, inner := c.Border()*g.C, g.Px*g.C
 	for r := t0; r < t1; r++ {
+		if (r-t0)%c.InStep() >= c.R {
+			continue
+		}
 		row := tile[(r-t0)*cols*g.C:][:cols*g.C]
 		if r < 0 || r >= g.Rows {
 			clear(row)
