@@ -117,7 +117,7 @@ func (c *buildCommand) emitAST(w io.Writer) error {
 
 // build compiles and plans. Notes about the network go to notes.
 func (c *buildCommand) build(notes io.Writer) (*built, error) {
-	t, err := chooseTarget(c.Target, false)
+	t, err := chooseTarget(c.Target)
 	if err != nil {
 		return nil, err
 	}

@@ -14,11 +14,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wrnc/compiler"
+	"wrnc/runtime/cuda/nvrtc"
 	"wrnc/runtime/data/datatest"
 	"wrnc/runtime/metrics"
 )
 
 func TestMain(m *testing.M) {
+	nvrtc.Worker()
+	if os.Getenv("WRNC_LIBCUDA") == "" { // a test that wants a GPU says so
+		if err := os.Setenv("WRNC_LIBCUDA", noLibrary); err != nil {
+			panic(err)
+		}
+	}
 	testscript.Main(m, map[string]func(){"wrnc": main, "wrnctiny": tiny})
 }
 
@@ -26,9 +33,14 @@ func TestMain(m *testing.M) {
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "../../testdata/cli",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("WRNC_LIBCUDA", noLibrary)
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":      exits,
 			"samelosses": sameLosses,
+			"fakecuda":   fakeCUDA,
 			"writesvhn":  writes(datatest.WriteSVHN),
 			"writefolder": writes(func(dir string, _ bool, n int) error {
 				return datatest.WriteFolder(dir, n, 32)

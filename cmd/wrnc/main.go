@@ -19,6 +19,7 @@ import (
 
 	"wrnc/compiler"
 	"wrnc/dsl/diag"
+	"wrnc/runtime/cuda/nvrtc"
 )
 
 // The exit codes.
@@ -30,6 +31,7 @@ const (
 )
 
 func main() {
+	nvrtc.Worker() // this process may be one that compiles kernels
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"wrnc/compiler/ir"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	kernels "wrnc/kernels/cpu"
@@ -91,7 +92,10 @@ func TestPlannedPeakIsAllocated(t *testing.T) {
 	isa, err := chooseISA("auto", kernels.All())
 	require.NoError(t, err)
 	for _, threads := range []int{1, 3} {
-		_, ex, plans, err := load(job{net: net, target: targets()[0], on: machine{isa: isa, threads: threads}, fuse: true})
+		j := job{net: net, on: &cpuMachine{isa, threads, false}, precision: ir.F32, fuse: true}
+		m, plans, err := j.layOut()
+		require.NoError(t, err)
+		ex, err := j.load(m, plans)
 		require.NoError(t, err)
 		planned := memoryOf(plans)
 		require.Equal(t, training, planned, "what summary says is what run takes")

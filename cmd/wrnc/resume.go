@@ -52,19 +52,40 @@ func (c *runCommand) resume(s *session) (err error) {
 	if err := c.contradiction(facts); err != nil {
 		return err
 	}
-	runs := func(isa *kernels.ISA) bool { return isa.Name == facts.ISA }
-	if here := slices.ContainsFunc(kernels.Available(), runs); !here && !c.OtherPlan {
-		return fmt.Errorf("--resume %s: the run was begun with %s, which this machine cannot run; go on where it can, or add --allow-other-plan: the results then agree within rounding", c.Resume, facts.ISA)
-	} else if here && c.ISA == "auto" {
-		c.ISA = facts.ISA
-	}
 	c.adopt(facts)
+	if err := c.sameISA(facts); err != nil {
+		return err
+	}
 	j, err := c.job(s, io.Discard) // what its notes say was said when the run began
 	if err != nil {
-		return err
+		return c.otherTarget(facts, err)
 	}
 	j.resumed = &resumption{dir: c.Resume, facts: facts, fromStep: c.FromStep, scale: c.ScaleLR, otherPlan: c.OtherPlan}
 	return s.train(j)
+}
+
+// sameISA takes the instruction set of the run, which this machine must have unless
+// another is allowed.
+func (c *runCommand) sameISA(f runFacts) error {
+	if c.Target != "cpu" || f.Target != "cpu" {
+		return nil
+	}
+	runs := func(isa *kernels.ISA) bool { return isa.Name == f.ISA }
+	if here := slices.ContainsFunc(kernels.Available(), runs); !here && !c.OtherPlan {
+		return fmt.Errorf("--resume %s: the run was begun with %s, which this machine cannot run; go on where it can, or add --allow-other-plan: the results then agree within rounding", c.Resume, f.ISA)
+	} else if here && c.ISA == "auto" {
+		c.ISA = f.ISA
+	}
+	return nil
+}
+
+// otherTarget adds to an error for want of a GPU how to go on without one.
+func (c *runCommand) otherTarget(f runFacts, err error) error {
+	if f.Target == "cpu" || c.Target != f.Target || errors.As(err, new(usageError)) {
+		return err
+	}
+	return fmt.Errorf("--resume %s: the run was begun on %s with %s; where there is none, it goes on by --target cpu --allow-other-plan, with results that agree within rounding: %w",
+		c.Resume, f.Target, f.ISA, err)
 }
 
 func (c *runCommand) scaleAllowed() error {
@@ -96,9 +117,9 @@ func (c *runCommand) contradiction(f runFacts) error {
 		return usagef("--lr %v: the run in %s was begun with %v; --scale-lr %.4g changes the rates of all steps to come", *c.LR, c.Resume, f.LR, *c.LR/f.LR)
 	case c.Seed != nil && *c.Seed != f.Seed:
 		return differs("--seed", *c.Seed, f.Seed)
-	case c.Target != "auto" && c.Target != f.Target:
-		return differs("--target", c.Target, f.Target)
-	case c.Precision != "f32" && c.Precision != f.Precision:
+	case c.Target != "auto" && c.Target != f.Target && !c.OtherPlan:
+		return usagef("--target %s: the run in %s was begun on %s, and the results would differ in rounding; leave the flag out, or add --allow-other-plan", c.Target, c.Resume, f.Target)
+	case c.Precision != "" && c.Precision != f.Precision:
 		return differs("--precision", c.Precision, f.Precision)
 	case c.NoFuse && f.Fused:
 		return usagef("--no-fuse: the run in %s was begun with fusion; leave the flag out, or begin another run with --train", c.Resume)
@@ -152,7 +173,10 @@ func (c *runCommand) adopt(f runFacts) {
 	if f.ownFolder() { // which may have moved as well
 		c.Train, c.Data, files = cmp.Or(c.Data, files), "", ""
 	}
-	c.Seed, c.NoFuse, c.Target, c.Precision = &f.Seed, !f.Fused, f.Target, f.Precision
+	c.Seed, c.NoFuse, c.Precision = &f.Seed, !f.Fused, f.Precision
+	if c.Target == "auto" {
+		c.Target = f.Target
+	}
 	c.Epochs, c.LR, c.Batch, c.Limit = was.Epochs, was.LR, was.Batch, was.Limit
 	if c.Data == "" { // the files may have moved
 		c.Data = files
@@ -194,13 +218,16 @@ func (c *runCommand) text(set dataSet) (networkText, error) {
 // check refuses to go on where the numbers would be others.
 func (r *resumption) check(j job, plans []*plan.Plan) error {
 	was, is := r.facts, j.facts(plans)
-	otherISA := is.ISA != was.ISA
-	if !r.otherPlan && (otherISA || is.Plan != was.Plan) {
+	if !r.otherPlan && is.ISA != was.ISA {
+		return fmt.Errorf("%s: the run was begun with %s, and here it would go on with %s; go on where it was begun, or add --allow-other-plan: the results then agree within rounding", r.dir, was.ISA, is.ISA)
+	}
+	if !r.otherPlan && is.Plan != was.Plan {
 		return fmt.Errorf("%s: this wrnc plans the network otherwise than the run's plan-*.txt say (hash %.12s, here %.12s), so the results would differ in rounding; take the wrnc that began the run, or add --allow-other-plan",
 			r.dir, was.Plan, is.Plan)
 	}
 	// These may differ, or say where a choice came from.
-	is.ISA, is.Plan, is.Choices, is.Network, is.Changes = was.ISA, was.Plan, was.Choices, was.Network, was.Changes
+	is.Target, is.ISA, is.Device, is.Plan = was.Target, was.ISA, was.Device, was.Plan
+	is.Choices, is.Network, is.Changes = was.Choices, was.Network, was.Changes
 	return sameFacts(r.dir, was, is)
 }
 
@@ -329,8 +356,14 @@ func (r *resumption) unwritten(err error, at train.Point) error {
 func (r *resumption) changed(j job, plans []*plan.Plan, step int64) (runFacts, bool) {
 	was, is := r.facts, j.facts(plans)
 	change := runChange{Step: step}
+	if is.Target != was.Target {
+		change.Target = is.Target
+	}
 	if is.ISA != was.ISA {
 		change.ISA = is.ISA
+	}
+	if is.Device != was.Device {
+		change.Device = is.Device
 	}
 	if is.Plan != was.Plan {
 		change.Plan = is.Plan

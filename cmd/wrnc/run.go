@@ -8,8 +8,8 @@ import (
 	"math"
 	"runtime"
 
+	"wrnc/compiler/ir"
 	"wrnc/dsl"
-	kernels "wrnc/kernels/cpu"
 	"wrnc/runtime/data"
 )
 
@@ -24,10 +24,11 @@ type runCommand struct {
 	Batch     *int     `help:"Images in a batch." placeholder:"N"`
 	Limit     *int     `help:"Train on the first N images only." placeholder:"N"`
 	Seed      *uint64  `help:"Of weights, order, augmentation and dropout: the same seed gives the same weights, bit for bit; 1 by default." placeholder:"N"`
-	Threads   *int     `help:"Worker threads, by default one a CPU; results do not depend on them." placeholder:"N"`
-	Target    string   `help:"auto or cpu." default:"auto" placeholder:"T"`
-	ISA       string   `name:"isa" help:"Instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
-	Precision string   `help:"f32, which is what the cpu target trains in." default:"f32" placeholder:"P"`
+	Threads   *int     `help:"cpu: worker threads, by default one a CPU; results do not depend on them." placeholder:"N"`
+	Target    string   `help:"auto (the GPU where there is one), cuda or cpu." default:"auto" placeholder:"T"`
+	Device    *int     `help:"cuda: the number of the GPU, among those of CUDA_VISIBLE_DEVICES; 0 by default." placeholder:"N"`
+	ISA       string   `name:"isa" help:"cpu: instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
+	Precision string   `help:"f32, the default; or for cuda tf32 or bf16, which use tensor cores." placeholder:"P"`
 	Out       string   `help:"Folder to keep the run in; by default a new one in runs." placeholder:"DIR"`
 	SaveEvery *int     `help:"Steps between the checkpoints within an epoch; by default there is one after each epoch." placeholder:"N"`
 	KeepEvery *int     `help:"Keep the checkpoints of each Nth epoch for good; else the two newest and that of the best epoch stay." placeholder:"N"`
@@ -91,16 +92,21 @@ func (c *runCommand) words(s *session) io.Writer {
 }
 
 // job makes all choices. A line to words tells of each flag that changes something.
-func (c *runCommand) job(s *session, words io.Writer) (job, error) {
+func (c *runCommand) job(s *session, words io.Writer) (j job, err error) {
 	fail := func(err error) (job, error) { return job{}, err }
 	set, err := chooseData(c.Train)
 	if err != nil {
 		return fail(err)
 	}
-	t, on, err := c.machine()
+	t, on, err := c.machine(s)
 	if err != nil {
 		return fail(err)
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, on.close())
+		}
+	}()
 	if err := errors.Join(within("--save-every", c.SaveEvery, 1, math.MaxInt32), within("--keep-every", c.KeepEvery, 1, maxEpochs)); err != nil {
 		return fail(err)
 	}
@@ -123,7 +129,7 @@ func (c *runCommand) job(s *session, words io.Writer) (job, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return job{net: net, text: text, src: src, target: t, on: on, fuse: !c.NoFuse, seed: c.seed(), out: c.Out, words: c.words(s), json: c.JSON, choices: choices}, nil
+	return job{net: net, text: text, src: src, target: t, on: on, precision: c.precision(), fuse: !c.NoFuse, seed: c.seed(), out: c.Out, words: c.words(s), json: c.JSON, choices: choices}, nil
 }
 
 func (c *runCommand) seed() uint64 {
@@ -133,30 +139,28 @@ func (c *runCommand) seed() uint64 {
 	return *c.Seed
 }
 
-// machine returns what the flags say to run on.
-func (c *runCommand) machine() (target, machine, error) {
-	t, err := chooseTarget(c.Target, true)
-	if err != nil {
-		return target{}, machine{}, err
-	}
-	if err := oneOf("--precision", c.Precision, precisions()...); err != nil {
-		return target{}, machine{}, err
-	}
-	if c.Precision != "f32" {
-		return target{}, machine{}, usagef("--precision %s: the %s target trains in f32; wrnc build --precision %s shows the network in that precision", c.Precision, t.name, c.Precision)
-	}
-	isa, err := chooseISA(c.ISA, kernels.Available())
-	if err != nil {
-		return target{}, machine{}, err
+// precision is the value of --precision, one of precisions.
+func (c *runCommand) precision() ir.DType {
+	p, _ := ir.ParseDType(cmp.Or(c.Precision, ir.F32.String()))
+	return p
+}
+
+// machine opens what the flags say to run on.
+func (c *runCommand) machine(s *session) (target, machine, error) {
+	fail := func(err error) (target, machine, error) { return target{}, nil, err }
+	if c.Precision != "" {
+		if err := oneOf("--precision", c.Precision, precisions()...); err != nil {
+			return fail(err)
+		}
 	}
 	if err := within("--threads", c.Threads, 1, maxThreads); err != nil {
-		return target{}, machine{}, err
+		return fail(err)
 	}
-	on := machine{isa: isa, threads: runtime.GOMAXPROCS(0), poison: c.Poison}
+	o := machineChoice{isa: c.ISA, threads: runtime.GOMAXPROCS(0), device: c.Device, precision: c.precision(), poison: c.Poison, words: c.words(s), gpu: s.gpu}
 	if c.Threads != nil {
-		on.threads = *c.Threads
+		o.threads = *c.Threads
 	}
-	return t, on, nil
+	return openTarget(c.Target, o)
 }
 
 // network returns the network to train, with the flags in place of what its

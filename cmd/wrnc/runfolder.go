@@ -84,7 +84,8 @@ type runFacts struct {
 	Decay     float64 `json:"decay"`
 	Seed      uint64  `json:"seed"`
 	Target    string  `json:"target"`
-	ISA       string  `json:"isa"`
+	ISA       string  `json:"isa"`              // or the GPU's architecture
+	Device    string  `json:"device,omitempty"` // the GPU's name
 	Precision string  `json:"precision"`
 	Fused     bool    `json:"fused"`
 
@@ -114,7 +115,9 @@ type networkText struct {
 // runChange is what a run went on with from a step.
 type runChange struct {
 	Step      int64   `json:"step"`
+	Target    string  `json:"target,omitempty"`     // another target, or
 	ISA       string  `json:"isa,omitempty"`        // another instruction set, or
+	Device    string  `json:"device,omitempty"`     // another GPU, or
 	Plan      string  `json:"plan,omitempty"`       // another plan
 	RateScale float64 `json:"rate_scale,omitempty"` // what the rates were multiplied by
 }

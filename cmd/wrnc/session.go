@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/term"
 
+	"wrnc/runtime/cuda/jit"
 	"wrnc/runtime/data"
 )
 
@@ -18,6 +19,7 @@ type session struct {
 	noColor        bool // https://no-color.org
 	now            func() time.Time
 	open           func(set dataSet, folder string, input [3]int) (*data.Source, error) // reads a data set
+	gpu            func(device int, o jit.Options) (gpu, error)
 }
 
 // read reads the data set from its folder.
@@ -26,7 +28,7 @@ func (d dataSet) read(folder string, input [3]int) (*data.Source, error) {
 }
 
 func newSession(stdout, stderr io.Writer) *session {
-	return &session{stdout: stdout, stderr: stderr, noColor: os.Getenv("NO_COLOR") != "", now: time.Now, open: dataSet.read}
+	return &session{stdout: stdout, stderr: stderr, noColor: os.Getenv("NO_COLOR") != "", now: time.Now, open: dataSet.read, gpu: openDriver}
 }
 
 // terminal tells whether w is a terminal, and how wide it is.

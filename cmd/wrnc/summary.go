@@ -102,7 +102,7 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 		return fail(err)
 	}
 	m = result.Module
-	arch, err := targets()[0].arch(machineType{})
+	arch, err := cpuArch(machineType{})
 	if err != nil {
 		return fail(err)
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
-	"slices"
+	"errors"
+	"fmt"
+	"io"
 	"strings"
 
 	"wrnc/codegen/cuda"
@@ -12,31 +14,59 @@ import (
 	kernels "wrnc/kernels/cpu"
 	"wrnc/runtime"
 	"wrnc/runtime/cpu"
+	"wrnc/runtime/cuda/jit"
 )
 
 // target is a kind of machine that networks are compiled for.
 type target struct {
 	name string
 	arch func(o machineType) (plan.Arch, error)
-	emit func(p *plan.Plan, f *ir.Func) ([]plan.Source, error)                         // nil: plans are all there is
-	load func(m *ir.Module, plans []*plan.Plan, o machine) (runtime.Executable, error) // nil: networks are built for it and not run
+	emit func(p *plan.Plan, f *ir.Func) ([]plan.Source, error) // nil: plans are all there is
+	open func(o machineChoice) (machine, error)                // the machine that is here, or why there is none
 }
 
 // machineType is what --isa and --arch say of a machine; empty where they say nothing.
 type machineType struct{ isa, arch string }
 
-// machine is how a target is to run.
-type machine struct {
-	isa     *kernels.ISA
-	threads int
-	poison  bool
+// machineChoice is what the flags of a run say of the machine to train on.
+type machineChoice struct {
+	isa       string // of --isa; auto where it says nothing
+	threads   int
+	device    *int // of --device
+	precision ir.DType
+	poison    bool
+	words     io.Writer // what people read
+	gpu       func(device int, o jit.Options) (gpu, error)
 }
 
-// targets is the table of targets; --target auto takes the first.
+// machine is a machine to train on.
+type machine interface {
+	// arch is what networks are planned for.
+	arch() plan.Arch
+
+	// describe says what it is, for people: "avx2, threads: 2".
+	describe() string
+
+	// device is its name, where machines of one architecture have names.
+	device() string
+
+	// workers is how many have scratch memory of their own.
+	workers() int
+
+	// afford refuses what it has no memory for.
+	afford(planned memory) error
+
+	load(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error)
+
+	// close ends the use of the machine, after that of what was loaded.
+	close() error
+}
+
+// targets is the table of targets; --target auto takes the first whose machine is here.
 func targets() []target {
 	return []target{
-		{name: "cpu", arch: cpuArch, load: loadCPU},
-		{name: "cuda", arch: cudaArch, emit: cuda.Emit},
+		{name: "cuda", arch: cudaArch, emit: cuda.Emit, open: openGPU},
+		{name: "cpu", arch: cpuArch, open: openCPU},
 	}
 }
 
@@ -62,39 +92,60 @@ func cudaArch(o machineType) (plan.Arch, error) {
 	return cuda.Arch(name)
 }
 
-func loadCPU(m *ir.Module, plans []*plan.Plan, o machine) (runtime.Executable, error) {
-	program, err := cpu.Load(m, plans, cpu.Options{ISA: o.isa, Threads: o.threads, Poison: o.poison})
+// cpuMachine is this machine's processor.
+type cpuMachine struct {
+	isa    *kernels.ISA
+	lanes  int
+	poison bool
+}
+
+func openCPU(o machineChoice) (machine, error) {
+	if o.precision != ir.F32 {
+		return nil, usagef("--precision %v: the cpu target trains in f32; wrnc build --precision %[1]v shows the network in that precision", o.precision)
+	}
+	if o.device != nil {
+		return nil, usagef("--device %d: only --target cuda has devices", *o.device)
+	}
+	isa, err := chooseISA(o.isa, kernels.Available())
+	if err != nil {
+		return nil, err
+	}
+	return &cpuMachine{isa, o.threads, o.poison}, nil
+}
+
+func (c *cpuMachine) arch() plan.Arch       { return cpu.Arch(c.isa) }
+func (c *cpuMachine) describe() string      { return fmt.Sprintf("%s, threads: %d", c.isa.Name, c.lanes) }
+func (c *cpuMachine) device() string        { return "" }
+func (c *cpuMachine) workers() int          { return c.lanes }
+func (c *cpuMachine) afford(m memory) error { return affordable(m.peak(c.lanes), meminfo) }
+func (c *cpuMachine) close() error          { return nil }
+
+func (c *cpuMachine) load(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+	program, err := cpu.Load(m, plans, cpu.Options{ISA: c.isa, Threads: c.lanes, Poison: c.poison})
 	if err != nil {
 		return nil, err // not program, which is a typed nil
 	}
 	return program, nil
 }
 
-// targetNames lists the targets that can be built for or, with run, those that
-// this program runs on.
-func targetNames(run bool) []string {
+// targetNames lists the targets.
+func targetNames() []string {
 	var names []string
 	for _, t := range targets() {
-		if !run || t.load != nil {
-			names = append(names, t.name)
-		}
+		names = append(names, t.name)
 	}
 	return names
 }
 
-// chooseTarget returns the row of --target's value among those that can be built
-// for or, to run, those that this program runs on.
-func chooseTarget(name string, run bool) (target, error) {
-	names := targetNames(run)
+// chooseTarget returns the row of --target's value. That of auto is the first.
+func chooseTarget(name string) (target, error) {
+	names := targetNames()
 	if name == "auto" {
 		name = names[0]
 	}
 	for _, t := range targets() {
-		switch {
-		case t.name == name && slices.Contains(names, name):
+		if t.name == name {
 			return t, nil
-		case t.name == name:
-			return target{}, usagef("--target %s: this version of wrnc builds for %s and does not run on it; leave --target out, or take one of %s", name, name, strings.Join(names, ", "))
 		}
 	}
 	hint := ""
@@ -102,6 +153,34 @@ func chooseTarget(name string, run bool) (target, error) {
 		hint = ", did you mean " + near + "?"
 	}
 	return target{}, usagef("--target %s: expected auto or one of %s%s", name, strings.Join(names, ", "), hint)
+}
+
+// openTarget returns the row of --target's value and the machine of that kind. auto
+// takes the first that is here, and tells why it is none before.
+func openTarget(name string, o machineChoice) (target, machine, error) {
+	if name != "auto" {
+		t, err := chooseTarget(name)
+		if err != nil {
+			return target{}, nil, err
+		}
+		m, err := t.open(o)
+		return t, m, err
+	}
+	all := targets()
+	for _, t := range all[:len(all)-1] {
+		m, err := t.open(o)
+		if err == nil {
+			return t, m, nil
+		}
+		if errors.As(err, new(usageError)) {
+			continue // the flags are of another target
+		}
+		why, _, _ := strings.Cut(err.Error(), "\n")
+		fmt.Fprintf(o.words, "note: training on the %s, not by %s: %s\n", all[len(all)-1].name, t.name, why)
+	}
+	last := all[len(all)-1]
+	m, err := last.open(o)
+	return last, m, err
 }
 
 // precisions are the values of --precision.

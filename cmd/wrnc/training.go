@@ -26,16 +26,17 @@ import (
 
 // job is a training, all choices made.
 type job struct {
-	net    *dsl.Network
-	text   networkText // that net was made of
-	src    *data.Source
-	target target
-	on     machine
-	fuse   bool
-	seed   uint64
-	out    string    // folder to keep the run in; "" makes one
-	words  io.Writer // what people read
-	json   bool      // records go to standard output
+	net       *dsl.Network
+	text      networkText // that net was made of
+	src       *data.Source
+	target    target
+	on        machine // closed by train
+	precision ir.DType
+	fuse      bool
+	seed      uint64
+	out       string    // folder to keep the run in; "" makes one
+	words     io.Writer // what people read
+	json      bool      // records go to standard output
 
 	choices runChoices
 	resumed *resumption // the run to go on with; nil begins one
@@ -46,15 +47,25 @@ func trainingFunctions() []string { return []string{"train", "eval"} }
 
 // train compiles the job's network, says what is to come, trains, and says what
 // came of it.
-func (s *session) train(j job) error {
-	m, ex, plans, err := load(j)
+func (s *session) train(j job) (err error) {
+	defer func() { err = errors.Join(err, j.on.close()) }()
+	m, plans, err := j.layOut()
+	if err != nil {
+		return err
+	}
+	if j.resumed != nil {
+		if err := j.resumed.check(j, plans); err != nil {
+			return err
+		}
+	}
+	if err := announce(j, m, memoryOf(plans)); err != nil {
+		return err
+	}
+	ex, err := j.load(m, plans)
 	if err != nil {
 		return err
 	}
 	defer ex.Close()
-	if err := announce(j, m, memoryOf(plans)); err != nil {
-		return err
-	}
 	ctx, stop := interruptible(func() {
 		if _, is := terminal(j.words); is {
 			fmt.Fprint(j.words, "\nstopping after this step; once more to stop at once\n")
@@ -75,9 +86,6 @@ func (s *session) train(j job) error {
 		Now:       s.now,
 	}
 	if j.resumed != nil {
-		if err := j.resumed.check(j, plans); err != nil {
-			return err
-		}
 		if err := j.resumed.choose(m, &options); err != nil {
 			return err
 		}
@@ -135,7 +143,7 @@ func orZero(v *int) int {
 // identity is what a checkpoint says of how its numbers were computed.
 func (j job) identity(plans []*plan.Plan) map[string]string {
 	return map[string]string{
-		"target": j.target.name, "isa": j.on.isa.Name, "precision": ir.F32.String(), "fused": fmt.Sprint(j.fuse),
+		"target": j.target.name, "isa": j.on.arch().ISA, "precision": j.precision.String(), "fused": fmt.Sprint(j.fuse),
 		"batch": fmt.Sprint(j.net.Train.Batch), "plan": planHash(plans),
 	}
 }
@@ -185,7 +193,7 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 	fmt.Fprintf(j.words, "\ntest error %.2f %% after the last epoch, %.2f %% at best (epoch %d); %s in all; kept in %s\n",
 		sum.TestError, sum.BestTestError, sum.BestEpoch, metrics.FormatDuration(time.Duration(sum.Seconds*float64(time.Second))), options.Dir)
 	err = options.Log.Done(metrics.Done{
-		Run: options.Dir, Target: j.target.name, Precision: ir.F32.String(), Seed: j.seed,
+		Run: options.Dir, Target: j.target.name, Precision: j.precision.String(), Seed: j.seed,
 		TestError: metrics.Number(sum.TestError), BestTestError: metrics.Number(sum.BestTestError), Seconds: metrics.Number(sum.Seconds),
 	})
 	if err != nil {
@@ -194,36 +202,32 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 	return nil
 }
 
-// load compiles the job's network and loads it. What was planned must be what
-// the target takes, to the byte: the user was told so.
-func load(j job) (*ir.Module, runtime.Executable, []*plan.Plan, error) {
-	fail := func(err error) (*ir.Module, runtime.Executable, []*plan.Plan, error) { return nil, nil, nil, err }
-	result, err := compiler.Compile(j.net, compiler.Options{Batch: j.net.Train.Batch, Precision: ir.F32, Fuse: j.fuse, Verify: true})
+// layOut compiles and plans the job's network. What is too large for the machine is
+// an error.
+func (j job) layOut() (*ir.Module, []*plan.Plan, error) {
+	result, err := compiler.Compile(j.net, compiler.Options{Batch: j.net.Train.Batch, Precision: j.precision, Fuse: j.fuse, Verify: true})
 	if err != nil {
-		return fail(err)
+		return nil, nil, err
 	}
-	m := result.Module
-	arch, err := j.target.arch(machineType{isa: j.on.isa.Name})
+	plans, err := layOut(result.Module, j.on.arch(), trainingFunctions()...)
 	if err != nil {
-		return fail(err)
+		return nil, nil, err
 	}
-	plans, err := layOut(m, arch, trainingFunctions()...)
+	return result.Module, plans, j.on.afford(memoryOf(plans))
+}
+
+// load loads the job's plans. What was planned must be what the target takes, to the
+// byte: the user was told so.
+func (j job) load(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+	ex, err := j.on.load(m, plans)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	planned := memoryOf(plans)
-	if err := affordable(planned.peak(j.on.threads), meminfo); err != nil {
-		return fail(err)
-	}
-	ex, err := j.target.load(m, plans, j.on)
-	if err != nil {
-		return fail(err)
-	}
-	if took := ex.Allocated(); took != planned.peak(j.on.threads) {
+	if took, planned := ex.Allocated(), memoryOf(plans).peak(j.on.workers()); took != planned {
 		ex.Close()
-		return fail(faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned.peak(j.on.threads))})
+		return nil, faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned)}
 	}
-	return m, ex, plans, nil
+	return ex, nil
 }
 
 // announce says what is about to be trained, how, and on what.
@@ -240,9 +244,9 @@ func announce(j job, m *ir.Module, planned memory) error {
 	t := tabwriter.NewWriter(j.words, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "\ntraining\t%d epochs of %s images, batch %d, seed %d; %s recipe\n", r.Epochs, formatCount(int64(j.src.Train.Len())), r.Batch, j.seed, r.Recipe)
 	fmt.Fprintf(t, "rate\t%s\n", formatRate(r))
-	fmt.Fprintf(t, "target\t%s, %s, threads: %d, f32\n", j.target.name, j.on.isa.Name, j.on.threads)
-	fmt.Fprintf(t, "memory\t%s at peak: state %s, activations %s, scratch %s\n", formatBytes(planned.peak(j.on.threads)),
-		formatBytes(planned.state), formatBytes(planned.arena), formatBytes(j.on.threads*planned.scratch))
+	fmt.Fprintf(t, "target\t%s, %s, %v\n", j.target.name, j.on.describe(), j.precision)
+	fmt.Fprintf(t, "memory\t%s at peak: state %s, activations %s, scratch %s\n", formatBytes(planned.peak(j.on.workers())),
+		formatBytes(planned.state), formatBytes(planned.arena), formatBytes(planned.counters+j.on.workers()*planned.scratch))
 	return t.Flush()
 }
 
@@ -266,7 +270,7 @@ func (j job) facts(plans []*plan.Plan) runFacts {
 		Model: j.net.Name, Dropout: j.net.Dropout, Data: d.Name, Images: j.src.Train.Len(), Labels: labelHash(j.src.Train),
 		Normalize: d.Normalize.String(), Flip: d.Flip, CropPad: d.CropPad, CropMode: d.CropMode,
 		Recipe: r.Recipe, Epochs: r.Epochs, Batch: r.Batch, LR: r.LR, Drops: r.Drops, DropRatio: r.DropRatio, Momentum: r.Momentum, Nesterov: r.Nesterov, Decay: r.WeightDecay,
-		Seed: j.seed, Target: j.target.name, ISA: j.on.isa.Name, Precision: ir.F32.String(), Fused: j.fuse,
+		Seed: j.seed, Target: j.target.name, ISA: j.on.arch().ISA, Device: j.on.device(), Precision: j.precision.String(), Fused: j.fuse,
 		Plan: planHash(plans), Choices: j.choices, Network: j.text,
 	}
 }

@@ -29,7 +29,7 @@ type versionFacts struct {
 
 // Run prints which wrnc this is and what this machine can run.
 func (c *versionCommand) Run(s *session) error {
-	facts := versionFacts{Version: "(devel)", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Targets: targetNames(true)}
+	facts := versionFacts{Version: "(devel)", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Targets: targetNames()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
 			facts.Version = info.Main.Version

@@ -48,3 +48,22 @@ func Arch(name string) (plan.Arch, error) {
 	}
 	return plan.Arch{}, fmt.Errorf("unknown GPU architecture %q; kernels are written for %s", name, strings.Join(Archs(), ", "))
 }
+
+// Nearest returns the newest architecture of [Archs] that a GPU of a compute
+// capability runs: sm_86 for 8.7.
+func Nearest(major, minor int) (string, error) {
+	nearest := ""
+	for _, a := range archs { // the newest last
+		var number int
+		if _, err := fmt.Sscanf(a.name, "sm_%d", &number); err != nil {
+			return "", fmt.Errorf("architecture %q has no number: %w", a.name, err)
+		}
+		if number <= 10*major+minor {
+			nearest = a.name
+		}
+	}
+	if nearest == "" {
+		return "", fmt.Errorf("a GPU of compute capability %d.%d is older than %s, the first that kernels are written for", major, minor, DefaultArch)
+	}
+	return nearest, nil
+}

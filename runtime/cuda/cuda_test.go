@@ -186,6 +186,44 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// TestGraphs requires that a call starts as one where the driver can do so, and that it
+// starts the same launches where it cannot, or where each is looked at.
+func TestGraphs(t *testing.T) {
+	count := func(f *fake, what string) (n int) {
+		for _, c := range f.called {
+			if c == what {
+				n++
+			}
+		}
+		return n
+	}
+	var logs [][]launched
+	for _, c := range []struct {
+		graphless, poison          bool
+		captures, replays, singles int
+	}{
+		{captures: 3, replays: 5},
+		{graphless: true, singles: 5 * 7},
+		{poison: true, singles: 5 * 7},
+	} {
+		x, f := newTiny(t), newFake(t)
+		f.graphless = c.graphless
+		p := x.load(t, f, Options{Poison: c.poison})
+		for _, n := range []int{4, 4, 3, 4, 3} {
+			_, err := p.Run("step", batch(n))
+			require.NoError(t, err)
+		}
+		require.Equal(t, c.captures, count(f, "Capture"), "the full batch of both functions, and one short batch")
+		require.Equal(t, c.replays, count(f, "Replay"))
+		require.Equal(t, c.singles, count(f, "Launch"))
+		logs = append(logs, f.log)
+		p.Close()
+		f.empty(t)
+	}
+	require.Equal(t, logs[0], logs[1])
+	require.Equal(t, logs[0], logs[2])
+}
+
 // TestResults runs kernels that are Go functions: what they see is what was
 // written, and what they write is what comes back.
 func TestResults(t *testing.T) {
@@ -356,7 +394,7 @@ func TestEveryCallCanFail(t *testing.T) {
 				continue
 			}
 			require.ErrorIs(t, err, errFake, "call %d, %s", at, f.called[at-1])
-			require.Regexp(t, `^(tiny|loading tiny|step|reading state @p|writing state @p): `, err.Error())
+			require.Regexp(t, `^(tiny|loading tiny|mean|step|reading state @p|writing state @p): `, err.Error())
 		}
 	}
 }
@@ -380,7 +418,9 @@ func session(x *tiny, f *fake, o Options) error {
 	if err := p.WriteState("p", make([]float32, 5)); err != nil {
 		return again(err)
 	}
-	for _, n := range []int{4, 2} {
+	step := p.funcs["step"]
+	step.calls = step.calls[:2] // one place for short batches, so that a graph must go
+	for _, n := range []int{4, 2, 3} {
 		if _, err := p.Run("step", batch(n)); err != nil {
 			return again(err)
 		}

@@ -7,7 +7,7 @@ import "wrnc/compiler/plan"
 // Read sees what the launches before it wrote. It is for one goroutine at a time,
 // and may serve several programs in turn.
 //
-// Launch, Fill and Write may return before the device has done what they ask
+// Launch, Replay, Fill and Write may return before the device has done what they ask
 // for. What goes wrong on the device afterwards is the error of a later call, at
 // the latest of Sync. After an error of the device nothing in its memory is
 // known.
@@ -41,6 +41,17 @@ type Driver interface {
 	// that it takes by value; Launch keeps no reference to them.
 	Launch(f Function, g Grid, args []byte) error
 
+	// Capture makes a graph of launches, which Replay starts as one. It starts nothing
+	// and keeps no reference to the arguments. The functions must stay loaded while the
+	// graph is used. A driver that has no graphs returns errors.ErrUnsupported.
+	Capture(launches []Launch) (Graph, error)
+
+	// Replay starts the launches of a graph, in their order.
+	Replay(g Graph) error
+
+	// Discard gives back a graph that Capture returned.
+	Discard(g Graph) error
+
 	// Sync waits until the device has done all that was asked for.
 	Sync() error
 
@@ -53,6 +64,16 @@ type Ptr uint64
 
 // Function is a driver's handle of a kernel that it has loaded.
 type Function uint64
+
+// Graph is a driver's handle of launches that it has captured; 0 is none.
+type Graph uint64
+
+// Launch is what [Driver.Launch] takes.
+type Launch struct {
+	Function Function
+	Grid     Grid
+	Args     []byte
+}
 
 // Texts are kernels and the files that they include.
 type Texts struct {

@@ -21,6 +21,9 @@ type fake struct {
 	functions map[Function]Text
 	headers   map[string]string
 	kernels   map[string]func(l launched) // by entry; others do nothing
+	graphs    map[Graph][]Launch
+	graphless bool // it has no graphs
+	replays   int
 	log       []launched
 	writes    int
 
@@ -42,7 +45,7 @@ type launched struct {
 }
 
 func newFake(t *testing.T) *fake {
-	return &fake{t: t, memory: map[Ptr][]byte{}, functions: map[Function]Text{}, kernels: map[string]func(launched){}, next: 1 << 40, handle: 100}
+	return &fake{t: t, memory: map[Ptr][]byte{}, functions: map[Function]Text{}, kernels: map[string]func(launched){}, graphs: map[Graph][]Launch{}, next: 1 << 40, handle: 100}
 }
 
 // call counts a call and tells whether it is the one that fails.
@@ -145,19 +148,60 @@ func (f *fake) Unload(fn Function) error {
 }
 
 func (f *fake) Launch(fn Function, g Grid, args []byte) error {
+	if err := f.call("Launch"); err != nil {
+		return err
+	}
+	f.launch(fn, g, args)
+	return nil
+}
+
+func (f *fake) launch(fn Function, g Grid, args []byte) {
 	require.Contains(f.t, f.functions, fn)
 	text := f.functions[fn]
 	require.Positive(f.t, g.Blocks)
 	require.Equal(f.t, text.Threads, g.Threads)
 	require.Equal(f.t, text.Shared, g.Shared)
-	if err := f.call("Launch"); err != nil {
-		return err
-	}
 	l := launched{text.Entry, g, slices.Clone(args)}
 	f.log = append(f.log, l)
 	if run := f.kernels[text.Entry]; run != nil {
 		run(l)
 	}
+}
+
+func (f *fake) Capture(launches []Launch) (Graph, error) {
+	if f.graphless {
+		return 0, fmt.Errorf("it has none: %w", errors.ErrUnsupported)
+	}
+	if err := f.call("Capture"); err != nil {
+		return 0, err
+	}
+	f.handle++
+	for _, l := range launches {
+		l.Args = slices.Clone(l.Args)
+		f.graphs[Graph(f.handle)] = append(f.graphs[Graph(f.handle)], l)
+	}
+	return Graph(f.handle), nil
+}
+
+func (f *fake) Replay(g Graph) error {
+	require.Contains(f.t, f.graphs, g)
+	if err := f.call("Replay"); err != nil {
+		return err
+	}
+	f.replays++
+	for _, l := range f.graphs[g] {
+		f.launch(l.Function, l.Grid, l.Args)
+	}
+	return nil
+}
+
+func (f *fake) Discard(g Graph) error {
+	require.Contains(f.t, f.graphs, g)
+	if err := f.call("Discard"); err != nil {
+		f.lost++
+		return err
+	}
+	delete(f.graphs, g)
 	return nil
 }
 
@@ -174,7 +218,7 @@ func (f *fake) Close() error { return f.call("Close") }
 
 // empty requires that everything was given back.
 func (f *fake) empty(t *testing.T) {
-	require.Equal(t, f.lost, len(f.memory)+len(f.functions), "memory or kernels are left")
+	require.Equal(t, f.lost, len(f.memory)+len(f.functions)+len(f.graphs), "memory, kernels or graphs are left")
 }
 
 var _ Driver = (*fake)(nil)

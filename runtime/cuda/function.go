@@ -2,6 +2,7 @@ package cuda
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -43,13 +44,8 @@ type step struct {
 type call struct {
 	n        int // 0: free
 	used     int // when it was used last
-	launches []launch
-}
-
-// launch is a step, ready to start.
-type launch struct {
-	grid Grid
-	args []byte
+	launches []Launch
+	graph    Graph // of the launches; 0 where they start one by one
 }
 
 // newFunction groups the kernels into steps and measures what memory they need.
@@ -119,24 +115,53 @@ func (f *function) call(n int) (*call, error) {
 			return nil, fmt.Errorf("writing the tables of arguments for %d samples: %w", n, err)
 		}
 	}
+	if err := f.p.discard(c); err != nil {
+		return nil, err
+	}
 	c.n, c.launches = n, launches
-	return c, nil
+	return c, f.p.capture(c)
+}
+
+// capture makes a graph of a call's launches, unless each is to be waited for, or the
+// driver has no graphs. Nothing that a replay needs is done by the host: the counters
+// that a launch counts in are zero again after it.
+func (p *Program) capture(c *call) (err error) {
+	if p.opts.Poison || len(c.launches) == 0 {
+		return nil
+	}
+	if c.graph, err = p.d.Capture(c.launches); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("capturing the launches for %d samples: %w", c.n, err)
+	}
+	return nil
+}
+
+// discard gives back the graph of a call whose place is needed.
+func (p *Program) discard(c *call) error {
+	if c.graph == 0 {
+		return nil
+	}
+	g := c.graph
+	c.graph = 0
+	if err := p.d.Discard(g); err != nil {
+		return fmt.Errorf("giving back the graph of the launches for %d samples: %w", c.n, err)
+	}
+	return nil
 }
 
 // build makes the launches for n samples, and the content of their tables, which
 // lie at tables. Its length is the same for every n.
-func (f *function) build(n int, tables Ptr) (launches []launch, content []byte, err error) {
+func (f *function) build(n int, tables Ptr) (launches []Launch, content []byte, err error) {
 	for _, s := range f.steps {
 		k := f.plan.Kernels[s.kernels[0]]
-		l := launch{grid: Grid{Threads: k.Block.Threads, Shared: k.Block.Shared}}
+		l := Launch{Function: s.code, Grid: Grid{Threads: k.Block.Threads, Shared: k.Block.Shared}}
 		if k.Tabled() {
 			content, err = f.table(&l, s, n, tables, content)
 		} else {
-			l.grid.Blocks = k.Blocks(f.plan, n)
-			l.args = k.ParamBytes(f.plan, n, f.address)
+			l.Grid.Blocks = k.Blocks(f.plan, n)
+			l.Args = k.ParamBytes(f.plan, n, f.address)
 		}
-		if err == nil && (l.grid.Blocks < 1 || l.grid.Blocks > math.MaxInt32) {
-			err = fmt.Errorf("%d blocks", l.grid.Blocks)
+		if err == nil && (l.Grid.Blocks < 1 || l.Grid.Blocks > math.MaxInt32) {
+			err = fmt.Errorf("%d blocks", l.Grid.Blocks)
 		}
 		if err != nil {
 			return nil, content, fmt.Errorf("%s: %w", f.describe(s), err)
@@ -154,7 +179,7 @@ func (f *function) build(n int, tables Ptr) (launches []launch, content []byte, 
 // where a Segment is a kernel's arguments. Kernel i of the step is blocks
 // first_block[i] to first_block[i+1], which the last one has not: it is the rest
 // of the grid.
-func (f *function) table(l *launch, s step, n int, tables Ptr, content []byte) ([]byte, error) {
+func (f *function) table(l *Launch, s step, n int, tables Ptr, content []byte) ([]byte, error) {
 	const align = 16
 	pad := func() {
 		for len(content)%align != 0 {
@@ -172,15 +197,15 @@ func (f *function) table(l *launch, s step, n int, tables Ptr, content []byte) (
 		}
 		size = len(args)
 		content = append(content, args...)
-		first = binary.LittleEndian.AppendUint32(first, uint32(l.grid.Blocks))
-		l.grid.Blocks += k.Blocks(f.plan, n)
+		first = binary.LittleEndian.AppendUint32(first, uint32(l.Grid.Blocks))
+		l.Grid.Blocks += k.Blocks(f.plan, n)
 	}
 	pad()
 	firstBlock := len(content)
 	content = append(content, first...)
-	l.args = binary.LittleEndian.AppendUint64(l.args, uint64(tables)+uint64(table))
-	l.args = binary.LittleEndian.AppendUint64(l.args, uint64(tables)+uint64(firstBlock))
-	l.args = binary.LittleEndian.AppendUint64(l.args, uint64(len(s.kernels))) // the upper half is padding
+	l.Args = binary.LittleEndian.AppendUint64(l.Args, uint64(tables)+uint64(table))
+	l.Args = binary.LittleEndian.AppendUint64(l.Args, uint64(tables)+uint64(firstBlock))
+	l.Args = binary.LittleEndian.AppendUint64(l.Args, uint64(len(s.kernels))) // the upper half is padding
 	return content, nil
 }
 

@@ -8,8 +8,7 @@
 // What a call launches follows from the function and the number of samples
 // alone: addresses never change and the scalars that do (learning rate, seed,
 // step) lie in the device's memory as inputs. So the launches of a call are made
-// once for each number of samples, and a driver that can record a sequence of
-// launches finds the same one every time.
+// once for each number of samples, and captured as a graph, which starts as one.
 package cuda
 
 import (
@@ -145,6 +144,11 @@ func (p *Program) Close() {
 	}
 	p.closed = true
 	_ = p.d.Sync() // the device may be at work on what goes; that it failed, if it did, was reported
+	for _, f := range p.funcs {
+		for i := range f.calls {
+			_ = p.discard(&f.calls[i])
+		}
+	}
 	for _, f := range p.code {
 		_ = p.d.Unload(f)
 	}

@@ -86,15 +86,8 @@ func (f *function) run(n int, content [][]byte) ([][]float32, error) {
 			return nil, fmt.Errorf("writing parameter %s: %w", f.plan.Buffers[i].Name, err)
 		}
 	}
-	for i, s := range f.steps {
-		if err := f.p.d.Launch(s.code, c.launches[i].grid, c.launches[i].args); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.describe(s), err)
-		}
-		if f.p.opts.Poison {
-			if err := f.poisonDead(i); err != nil {
-				return nil, err
-			}
-		}
+	if err := f.start(c); err != nil {
+		return nil, err
 	}
 	if err := f.p.sync("waiting for the launches"); err != nil {
 		return nil, err
@@ -105,6 +98,27 @@ func (f *function) run(n int, content [][]byte) ([][]float32, error) {
 		}
 	}
 	return f.read(n)
+}
+
+// start starts the launches of a call: as one, or one by one.
+func (f *function) start(c *call) error {
+	if c.graph != 0 {
+		if err := f.p.d.Replay(c.graph); err != nil {
+			return fmt.Errorf("starting %d launches as one: %w", len(c.launches), err)
+		}
+		return nil
+	}
+	for i, l := range c.launches {
+		if err := f.p.d.Launch(l.Function, l.Grid, l.Args); err != nil {
+			return fmt.Errorf("%s: %w", f.describe(f.steps[i]), err)
+		}
+		if f.p.opts.Poison {
+			if err := f.poisonDead(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // read fetches the results of a call of n samples.

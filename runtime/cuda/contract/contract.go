@@ -24,7 +24,7 @@ type Options struct {
 // sees to it that it is closed.
 func Test(t *testing.T, open func(t *testing.T) cuda.Driver, o Options) {
 	for name, test := range map[string]func(*testing.T, cuda.Driver, Options){
-		"memory": memory, "copies": copies, "order": order, "misuse": misuse, "kernels": launches, "texts at fault": faults, "close": closing,
+		"memory": memory, "copies": copies, "order": order, "misuse": misuse, "kernels": launches, "graphs": graphs, "texts at fault": faults, "close": closing,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t), o) })
 	}
@@ -216,6 +216,60 @@ func launches(t *testing.T, d cuda.Driver, o Options) {
 	require.NoError(t, d.Free(y))
 }
 
+// graphs has launches that start as one, in order with all else, as often as wanted.
+func graphs(t *testing.T, d cuda.Driver, o Options) {
+	texts := cuda.Texts{Kernels: []cuda.Text{adding("add", 0), adding("add_shared", 4096)}, Headers: kernels.Headers()}
+	functions, err := d.Load(texts)
+	require.NoError(t, err)
+	const n = 4 * threads
+	x, y := alloc(t, d, n), alloc(t, d, n)
+	require.NoError(t, d.Fill(x, 0, n))
+	require.NoError(t, d.Fill(y, 0, n))
+	launch := func(i int, from, to cuda.Ptr, add uint32) cuda.Launch {
+		return cuda.Launch{Function: functions[i], Grid: cuda.Grid{Blocks: 1, Threads: threads, Shared: texts.Kernels[i].Shared}, Args: args(from, to, add)}
+	}
+	launches := []cuda.Launch{launch(0, x, y, 1), launch(1, y, x, 10)}
+	there, err := d.Capture(launches)
+	require.NoError(t, err)
+	require.NotZero(t, there)
+	clear(launches[0].Args) // Capture keeps no reference
+	other, err := d.Capture([]cuda.Launch{launch(0, x, x, 100)})
+	require.NoError(t, err)
+	require.NotEqual(t, there, other)
+	require.Equal(t, make([]byte, n), read(t, d, x, n), "nothing is started")
+
+	value := func() uint32 { return binary.LittleEndian.Uint32(read(t, d, x, n)[n-4:]) }
+	for range 3 {
+		require.NoError(t, d.Replay(there))
+	}
+	require.NoError(t, d.Replay(other))
+	if o.Executes {
+		require.EqualValues(t, 3*11+100, value())
+	}
+	require.NoError(t, d.Fill(x, 0, n))
+	require.NoError(t, d.Replay(there))
+	if o.Executes {
+		require.EqualValues(t, 11, value(), "in order with what is no launch")
+	}
+	none, err := d.Capture(nil)
+	require.NoError(t, err)
+	require.NoError(t, d.Replay(none))
+
+	_, err = d.Capture([]cuda.Launch{launch(0, x, y, 1), {Function: 1 << 40, Grid: cuda.Grid{Blocks: 1, Threads: threads}}})
+	require.Error(t, err)
+	require.NoError(t, d.Sync())
+	require.Error(t, d.Replay(1<<40))
+	require.Error(t, d.Discard(1<<40))
+	require.NoError(t, d.Discard(there))
+	require.Error(t, d.Discard(there))
+	require.Error(t, d.Replay(there))
+	require.NoError(t, d.Replay(other))
+	for _, g := range []cuda.Graph{other, none} {
+		require.NoError(t, d.Discard(g))
+	}
+	require.NoError(t, d.Sync())
+}
+
 func faults(t *testing.T, d cuda.Driver, _ Options) {
 	wrong := adding("wrong", 0)
 	wrong.Text += "this is no kernel\n"
@@ -229,11 +283,13 @@ func faults(t *testing.T, d cuda.Driver, _ Options) {
 	require.Empty(t, functions)
 }
 
-// closing leaves memory and a kernel to Close.
+// closing leaves memory, a kernel and a graph to Close.
 func closing(t *testing.T, d cuda.Driver, _ Options) {
 	p := alloc(t, d, 100)
 	require.NoError(t, d.Fill(p, 1, 100))
-	_, err := d.Load(cuda.Texts{Kernels: []cuda.Text{adding("add", 0)}, Headers: kernels.Headers()})
+	functions, err := d.Load(cuda.Texts{Kernels: []cuda.Text{adding("add", 0)}, Headers: kernels.Headers()})
+	require.NoError(t, err)
+	_, err = d.Capture([]cuda.Launch{{Function: functions[0], Grid: cuda.Grid{Blocks: 1, Threads: threads}, Args: args(p, p, 1)}})
 	require.NoError(t, err)
 	require.NoError(t, d.Close())
 }

@@ -66,6 +66,7 @@ type Device struct {
 	buffers map[cuda.Ptr]int // bytes of each allocation
 	kernels map[cuda.Function]*kernel
 	last    cuda.Function
+	graphs  map[cuda.Graph]graph
 	events  map[Event]bool
 	launch  launch
 
@@ -81,7 +82,7 @@ func Open(o Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{l: l, o: o, buffers: map[cuda.Ptr]int{}, kernels: map[cuda.Function]*kernel{}, events: map[Event]bool{}}
+	d := &Device{l: l, o: o, buffers: map[cuda.Ptr]int{}, kernels: map[cuda.Function]*kernel{}, graphs: map[cuda.Graph]graph{}, events: map[Event]bool{}}
 	if err := d.identify(); err != nil {
 		return nil, err
 	}
@@ -290,6 +291,9 @@ func (d *Device) release() error {
 	}
 	if d.stream != 0 {
 		try(cuStreamSynchronize, d.stream)
+	}
+	for g := range d.graphs {
+		try(cuGraphExecDestroy, uintptr(g))
 	}
 	for _, k := range d.kernels {
 		try(cuModuleUnload, k.module)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -234,6 +236,74 @@ func TestLaunch(t *testing.T) {
 	}
 }
 
+// TestGraph captures launches, whose arguments are those of then.
+func TestGraph(t *testing.T) {
+	f := newFake(t)
+	d := f.open(t, nil)
+	functions, err := d.Load(cuda.Texts{Kernels: []cuda.Text{text("a", "u32 add;"), text("b", "")}})
+	require.NoError(t, err)
+	grid := cuda.Grid{Blocks: 3, Threads: 64}
+	args := []byte("twenty-four bytes of it.")
+	require.NoError(t, d.Launch(functions[0], grid, args))
+	hash := f.arguments()
+	g, err := d.Capture([]cuda.Launch{{Function: functions[1], Grid: grid}, {Function: functions[0], Grid: grid, Args: args}})
+	require.NoError(t, err)
+	clear(args)
+	require.NoError(t, d.Launch(functions[0], grid, args))
+	require.EqualValues(t, 2, f.launches(), "nothing was started")
+	require.NoError(t, d.Replay(g))
+	require.NoError(t, d.Replay(g))
+	require.EqualValues(t, 6, f.launches())
+	require.Equal(t, hash, f.arguments())
+
+	_, err = d.Capture([]cuda.Launch{{Function: functions[1], Grid: grid}, {Function: 9, Grid: grid}})
+	require.EqualError(t, err, "there is no function 9")
+	require.NoError(t, d.Sync(), "the capture has ended")
+	f.fail("cuStreamBeginCapture_v2", 1, codeNotSupported)
+	_, err = d.Capture(nil)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	require.ErrorContains(t, err, "CUDA_ERROR_NOT_SUPPORTED")
+
+	f.set("late", codeIllegalAddress)
+	require.NoError(t, d.Replay(g))
+	require.ErrorContains(t, d.Sync(), "one of 2 launches failed, the last of which was a: cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS")
+	require.ErrorContains(t, d.Discard(g), "one of 2 launches failed")
+}
+
+// TestCapturing holds the fake library to what is forbidden while a stream captures:
+// to wait, to take or give back memory or code, to copy memory that is not pinned.
+func TestCapturing(t *testing.T) {
+	f := newFake(t)
+	d := f.open(t, nil)
+	p, err := d.Alloc(100)
+	require.NoError(t, err)
+	free, err := d.Alloc(100)
+	require.NoError(t, err)
+	var unpinned [8]byte
+	for name, forbidden := range map[string]func() error{
+		"wait":          d.Sync,
+		"read":          func() error { return d.Read(make([]byte, 4), p) },
+		"take memory":   func() error { _, err := d.Alloc(1); return err },
+		"free memory":   func() error { return d.Free(free) },
+		"load a kernel": func() error { _, err := d.Load(cuda.Texts{Kernels: []cuda.Text{text("a", "")}}); return err },
+		"copy what is not pinned": func() error {
+			defer d.leave()
+			require.NoError(t, d.enter())
+			return d.do(cuMemcpyHtoDAsync, uintptr(p), uintptr(unsafe.Pointer(&unpinned)), 8, d.stream)
+		},
+	} {
+		runtime.LockOSThread()
+		require.NoError(t, d.do(cuStreamBeginCapture, d.stream, captureThread))
+		require.ErrorContains(t, d.do(cuStreamBeginCapture, d.stream, captureThread), "cuStreamBeginCapture_v2", "twice")
+		require.ErrorContains(t, forbidden(), "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", name)
+		var graph uintptr
+		require.ErrorContains(t, d.do(cuStreamEndCapture, d.stream, uintptr(unsafe.Pointer(&graph))), "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", name)
+		require.Zero(t, graph)
+		runtime.UnlockOSThread()
+	}
+	require.NoError(t, d.Sync())
+}
+
 func TestEvents(t *testing.T) {
 	f := newFake(t)
 	d := f.open(t, nil)
@@ -315,17 +385,27 @@ func use(d *Device) error {
 		return err
 	}
 	data := make([]byte, 2*half+100)
+	grid := cuda.Grid{Blocks: 1, Threads: 64}
+	var graphs [2]cuda.Graph
+	for i := range graphs { // the second is left to Close
+		if graphs[i], err = d.Capture([]cuda.Launch{{Function: functions[0], Grid: grid}, {Function: functions[0], Grid: grid}}); err != nil {
+			return err
+		}
+	}
 	for _, step := range []func() error{
 		func() error { return d.Fill(p, 1, 100) },
 		func() error { return d.Record(from) },
 		func() error { return d.Write(p, data) },
 		func() error { return d.Launch(functions[0], cuda.Grid{Blocks: 1, Threads: 64}, nil) },
 		func() error { return d.Launch(functions[1], cuda.Grid{Blocks: 1, Threads: 64, Shared: 100000}, nil) },
+		func() error { return d.Replay(graphs[0]) },
+		func() error { return d.Replay(graphs[1]) },
 		func() error { return d.Read(data, p) },
 		func() error { return d.Record(to) },
 		d.Sync,
 		func() error { _, err := d.Elapsed(from, to); return err },
 		func() error { _, _, err := d.MemInfo(); return err },
+		func() error { return d.Discard(graphs[0]) },
 		func() error { return d.Unload(functions[0]) },
 		func() error { return d.FreeEvent(from) },
 		func() error { return d.Free(p) },

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unsafe"
@@ -25,6 +26,11 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// Is makes what this GPU or its driver cannot do errors.ErrUnsupported.
+func (e *Error) Is(target error) bool {
+	return target == errors.ErrUnsupported && e.Code == codeNotSupported
+}
+
 // Codes of CUresult.
 const (
 	codeInvalidValue    = 1
@@ -43,6 +49,7 @@ const (
 	codeAssert          = 710
 	codeFirstSticky     = 714
 	codeLastSticky      = 719
+	codeNotSupported    = 801
 	codeNotReady        = 802
 	codeMismatch        = 803
 	codeCompat          = 804
@@ -62,6 +69,7 @@ var hints = map[int]string{
 	codeECC:             "the GPU's memory is defective or must be reset; see nvidia-smi -q",
 	codeLaunchResources: "the kernel needs more registers or shared memory than a multiprocessor has",
 	codeTimeout:         "the GPU also drives a display, which ends kernels that run for long",
+	codeNotSupported:    "this GPU or its driver cannot do it; update NVIDIA's driver",
 	codeNotReady:        "NVIDIA's fabric manager is not ready; start nvidia-fabricmanager",
 	codeMismatch:        "libcuda and the kernel module are of different releases; restart the machine",
 	codeCompat:          "the forward compatibility package does not support this GPU; remove it from the library path",

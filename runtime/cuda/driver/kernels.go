@@ -155,28 +155,37 @@ func (d *Device) Launch(f cuda.Function, g cuda.Grid, args []byte) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
-	k, ok := d.kernels[f]
-	if !ok {
-		return fmt.Errorf("there is no function %d", f)
+	k, err := d.enqueue(cuda.Launch{Function: f, Grid: g, Args: args})
+	if err != nil {
+		return err
 	}
-	l := &d.launch
+	d.launch.count++
+	d.launch.last = k.entry
+	return nil
+}
+
+// enqueue puts a launch into the stream, which captures it or does it.
+func (d *Device) enqueue(launch cuda.Launch) (*kernel, error) {
+	k, ok := d.kernels[launch.Function]
+	if !ok {
+		return nil, fmt.Errorf("there is no function %d", launch.Function)
+	}
+	l, g, args := &d.launch, launch.Grid, launch.Args
 	const maxBlocks = 1<<31 - 1
 	switch {
 	case g.Blocks < 1 || g.Blocks > maxBlocks:
-		return fmt.Errorf("kernel %s: a grid of %d blocks", k.entry, g.Blocks)
+		return nil, fmt.Errorf("kernel %s: a grid of %d blocks", k.entry, g.Blocks)
 	case g.Threads != k.threads || g.Shared != k.shared:
-		return fmt.Errorf("kernel %s: blocks of %d threads and %d bytes, it was loaded for %d and %d", k.entry, g.Threads, g.Shared, k.threads, k.shared)
+		return nil, fmt.Errorf("kernel %s: blocks of %d threads and %d bytes, it was loaded for %d and %d", k.entry, g.Threads, g.Shared, k.threads, k.shared)
 	case len(args) > maxParams:
-		return fmt.Errorf("kernel %s: %d bytes of arguments, at most %d are possible", k.entry, len(args), maxParams)
+		return nil, fmt.Errorf("kernel %s: %d bytes of arguments, at most %d are possible", k.entry, len(args), maxParams)
 	}
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&l.params)), maxParams), args)
 	l.bytes = uintptr(len(args))
 	l.extra = [5]uintptr{launchParams, uintptr(unsafe.Pointer(&l.params)), launchParamsSize, uintptr(unsafe.Pointer(&l.bytes)), launchEnd}
 	if err := d.do(cuLaunchKernel, k.handle, uintptr(g.Blocks), 1, 1, uintptr(g.Threads), 1, 1, uintptr(g.Shared), d.stream, 0,
 		uintptr(unsafe.Pointer(&l.extra))); err != nil {
-		return fmt.Errorf("kernel %s, %d blocks of %d threads: %w", k.entry, g.Blocks, g.Threads, err)
+		return nil, fmt.Errorf("kernel %s, %d blocks of %d threads: %w", k.entry, g.Blocks, g.Threads, err)
 	}
-	l.count++
-	l.last = k.entry
-	return nil
+	return k, nil
 }

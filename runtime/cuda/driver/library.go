@@ -37,6 +37,12 @@ const (
 	cuModuleGetFunction
 	cuFuncSetAttribute
 	cuLaunchKernel
+	cuStreamBeginCapture
+	cuStreamEndCapture
+	cuGraphInstantiate
+	cuGraphLaunch
+	cuGraphDestroy
+	cuGraphExecDestroy
 	functions
 )
 
@@ -76,6 +82,12 @@ var names = [functions]string{
 	cuModuleGetFunction:       "cuModuleGetFunction",
 	cuFuncSetAttribute:        "cuFuncSetAttribute",
 	cuLaunchKernel:            "cuLaunchKernel",
+	cuStreamBeginCapture:      "cuStreamBeginCapture_v2",
+	cuStreamEndCapture:        "cuStreamEndCapture",
+	cuGraphInstantiate:        "cuGraphInstantiateWithFlags",
+	cuGraphLaunch:             "cuGraphLaunch",
+	cuGraphDestroy:            "cuGraphDestroy",
+	cuGraphExecDestroy:        "cuGraphExecDestroy",
 }
 
 // The constants of cuda.h that wrnc uses.
@@ -94,6 +106,7 @@ const (
 	launchParams          = 1 // CU_LAUNCH_PARAM_BUFFER_POINTER
 	launchParamsSize      = 2 // CU_LAUNCH_PARAM_BUFFER_SIZE
 	launchEnd             = 0 // CU_LAUNCH_PARAM_END
+	captureThread         = 1 // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads do as they please
 )
 
 // defaultShared is the dynamic shared memory that a function has without asking.

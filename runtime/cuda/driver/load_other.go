@@ -1,4 +1,4 @@
-//go:build !linux || !(amd64 || arm64)
+//go:build !linux || !(amd64 || arm64) || static
 
 package driver
 
@@ -9,14 +9,14 @@ import (
 
 type library struct{}
 
-// lackError does not occur here.
+// lackError is a wrnc that has no CUDA.
 type lackError struct{}
 
-func (e *lackError) Error() string { return "" }
-
-// open fails: elsewhere wrnc has no CUDA.
-func open(path string) (*library, error) {
-	return nil, fmt.Errorf("wrnc uses GPUs on Linux (amd64, arm64) alone, not on %s (%s)", runtime.GOOS, runtime.GOARCH)
+func (e *lackError) Error() string {
+	return fmt.Sprintf("wrnc uses GPUs on Linux (amd64, arm64), where it is built without the tag static; this one is built for %s (%s): use --target cpu", runtime.GOOS, runtime.GOARCH)
 }
+
+// open fails.
+func open(path string) (*library, error) { return nil, &lackError{} }
 
 func (l *library) call(f function, args ...uintptr) int { panic("there is no library") }

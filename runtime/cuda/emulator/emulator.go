@@ -27,7 +27,8 @@ type Device struct {
 	h       *harness.Harness
 	m       *harness.Machine
 	kernels map[cuda.Function]kernel
-	last    cuda.Function
+	graphs  map[cuda.Graph][]cuda.Launch
+	last    uint64 // handle of a function or a graph
 	total   harness.Counters
 }
 
@@ -46,7 +47,7 @@ func Open(h *harness.Harness, o Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Device{o: o, h: h, m: m, kernels: map[cuda.Function]kernel{}}, nil
+	return &Device{o: o, h: h, m: m, kernels: map[cuda.Function]kernel{}, graphs: map[cuda.Graph][]cuda.Launch{}}, nil
 }
 
 // Counters say how much all launches together did.
@@ -103,8 +104,8 @@ func (d *Device) Load(t cuda.Texts) ([]cuda.Function, error) {
 	var functions []cuda.Function
 	for i, m := range modules {
 		d.last++
-		d.kernels[d.last] = kernel{t.Kernels[i].Entry, m}
-		functions = append(functions, d.last)
+		d.kernels[cuda.Function(d.last)] = kernel{t.Kernels[i].Entry, m}
+		functions = append(functions, cuda.Function(d.last))
 	}
 	return functions, nil
 }
@@ -136,6 +137,44 @@ func (d *Device) Launch(f cuda.Function, g cuda.Grid, args []byte) error {
 	d.total.MMAs += report.MMAs
 	d.total.Copies += report.Copies
 	return report.Err()
+}
+
+// Capture is cuda.Driver's.
+func (d *Device) Capture(launches []cuda.Launch) (cuda.Graph, error) {
+	var graph []cuda.Launch
+	for _, l := range launches {
+		if _, ok := d.kernels[l.Function]; !ok {
+			return 0, fmt.Errorf("there is no function %d", l.Function)
+		}
+		l.Args = bytes.Clone(l.Args)
+		graph = append(graph, l)
+	}
+	d.last++
+	d.graphs[cuda.Graph(d.last)] = graph
+	return cuda.Graph(d.last), nil
+}
+
+// Replay is cuda.Driver's.
+func (d *Device) Replay(g cuda.Graph) error {
+	graph, ok := d.graphs[g]
+	if !ok {
+		return fmt.Errorf("there is no graph %d", g)
+	}
+	for _, l := range graph {
+		if err := d.Launch(l.Function, l.Grid, l.Args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Discard is cuda.Driver's.
+func (d *Device) Discard(g cuda.Graph) error {
+	if _, ok := d.graphs[g]; !ok {
+		return fmt.Errorf("there is no graph %d", g)
+	}
+	delete(d.graphs, g)
+	return nil
 }
 
 // Sync is cuda.Driver's: nothing is ever under way.

@@ -49,8 +49,15 @@ type Compiler interface {
 // Options are the parts of a JIT. Each may be left out.
 type Options struct {
 	Cache    *cache.Cache
-	Progress func(done, total int) // of the texts that are not in the cache; from any goroutine, one at a time
-	Note     func(string)          // what a user may want to know, once each
+	Progress func(Progress) // before the first text is compiled and after each; from any goroutine, one at a time
+	Note     func(string)   // what a user may want to know, once each
+}
+
+// Progress is how far a Compile has come that did not find all in the cache.
+type Progress struct {
+	Done, Missing int    // of the texts that the cache had not
+	Cached        int    // texts that it had
+	Arch          string // that is compiled for: sm_90
 }
 
 // JIT compiles texts, one call of Compile at a time.
@@ -69,6 +76,12 @@ func (j *JIT) note(text string) {
 	if j.o.Note != nil && !j.noted[text] {
 		j.noted[text] = true
 		j.o.Note(text)
+	}
+}
+
+func (j *JIT) tell(p Progress) {
+	if j.o.Progress != nil {
+		j.o.Progress(p)
 	}
 }
 
@@ -124,6 +137,7 @@ func (j *JIT) Compile(ctx context.Context, t Target, texts []Text, headers map[s
 	keys := j.keys(arch, texts, headers)
 	places := map[cache.Key][]int{} // of what is missing
 	var missing []int
+	cached := 0
 	for i, k := range keys {
 		if places[k] != nil {
 			places[k] = append(places[k], i)
@@ -132,13 +146,15 @@ func (j *JIT) Compile(ctx context.Context, t Target, texts []Text, headers map[s
 		if j.o.Cache != nil {
 			if code, ok := j.o.Cache.Get(k); ok {
 				images[i] = Image{Code: code, PTX: isPTX(arch)}
+				cached++
 				continue
 			}
 		}
 		places[k] = []int{i}
 		missing = append(missing, i)
 	}
-	if err := j.compile(ctx, arch, texts, headers, missing, func(i int, code []byte) {
+	progress := Progress{Missing: len(missing), Cached: cached, Arch: arch}
+	if err := j.compile(ctx, progress, texts, headers, missing, func(i int, code []byte) {
 		for _, at := range places[keys[i]] {
 			images[at] = Image{Code: code, PTX: isPTX(arch)}
 		}
@@ -172,18 +188,19 @@ func (j *JIT) keys(arch string, texts []Text, headers map[string]string) []cache
 
 // compile compiles those of the texts that are missing, several at once, and calls
 // done for each, one at a time.
-func (j *JIT) compile(ctx context.Context, arch string, texts []Text, headers map[string]string, missing []int, done func(i int, code []byte)) error {
+func (j *JIT) compile(ctx context.Context, progress Progress, texts []Text, headers map[string]string, missing []int, done func(i int, code []byte)) error {
 	if len(missing) == 0 {
 		return nil
 	}
 	defer j.c.Rest() // a training run has no use for them
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	j.tell(progress)
+	arch := progress.Arch
 	var (
-		mu       sync.Mutex
-		failure  error
-		finished int
-		wait     sync.WaitGroup
+		mu      sync.Mutex
+		failure error
+		wait    sync.WaitGroup
 	)
 	next := make(chan int, len(missing))
 	for _, i := range missing {
@@ -205,10 +222,8 @@ func (j *JIT) compile(ctx context.Context, arch string, texts []Text, headers ma
 		mu.Lock()
 		defer mu.Unlock()
 		done(i, code)
-		finished++
-		if j.o.Progress != nil {
-			j.o.Progress(finished, len(missing))
-		}
+		progress.Done++
+		j.tell(progress)
 		return nil
 	}
 	for range min(max(j.c.Parallel(), 1), len(missing)) {
@@ -229,7 +244,7 @@ func (j *JIT) compile(ctx context.Context, arch string, texts []Text, headers ma
 		})
 	}
 	wait.Wait()
-	if failure == nil && finished < len(missing) {
+	if failure == nil && progress.Done < len(missing) {
 		return ctx.Err() // the caller's
 	}
 	return failure

@@ -118,13 +118,15 @@ func TestCompileOnce(t *testing.T) {
 func TestWithoutCache(t *testing.T) {
 	f := newFake()
 	steps := []string{}
-	j := New(f, Options{Progress: func(done, total int) { steps = append(steps, fmt.Sprintf("%d/%d", done, total)) }})
+	j := New(f, Options{Progress: func(p Progress) {
+		steps = append(steps, fmt.Sprintf("%d/%d %d %s", p.Done, p.Missing, p.Cached, p.Arch))
+	}})
 	same := Text{Name: "k0", Text: "x"}
 	images, err := j.Compile(context.Background(), hopper, []Text{same, {Name: "k1", Text: "y"}, same}, nil)
 	require.NoError(t, err)
 	require.Equal(t, images[0], images[2])
 	require.NotEqual(t, images[0], images[1])
-	require.Equal(t, []string{"1/2", "2/2"}, steps)
+	require.Equal(t, []string{"0/2 0 sm_90", "1/2 0 sm_90", "2/2 0 sm_90"}, steps)
 	images, err = j.Compile(context.Background(), hopper, nil, nil)
 	require.NoError(t, err)
 	require.Empty(t, images)

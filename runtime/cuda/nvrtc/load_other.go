@@ -1,4 +1,4 @@
-//go:build !linux || !(amd64 || arm64)
+//go:build !linux || !(amd64 || arm64) || static
 
 package nvrtc
 
@@ -7,7 +7,7 @@ import (
 	"runtime"
 )
 
-// load fails: elsewhere wrnc has no CUDA.
+// load fails: elsewhere, and with the tag static, wrnc has no CUDA.
 func load(path string) (*library, error) {
-	return nil, fmt.Errorf("%s: wrnc loads NVRTC on Linux (amd64, arm64) alone, not on %s (%s)", path, runtime.GOOS, runtime.GOARCH)
+	return nil, fmt.Errorf("%s: a wrnc that is built without the tag static loads NVRTC on Linux (amd64, arm64); this one is %s (%s)", path, runtime.GOOS, runtime.GOARCH)
 }

@@ -87,8 +87,12 @@ func Open(path string) (*Compiler, error) {
 		}
 		tried = append(tried, err)
 	}
-	return nil, fmt.Errorf("NVRTC was not found; WRNC_NVRTC names a library, .ci/cuda-toolchain gets one. Tried:\n%w", errors.Join(tried...))
+	return nil, fmt.Errorf("NVRTC, which compiles kernels, was not found; %s. Tried:\n%w", remedy, errors.Join(tried...))
 }
+
+// remedy is where to get NVRTC from. The numbers are CUDA's: the driver must know it.
+const remedy = "pip install nvidia-cuda-nvrtc (for CUDA 12: nvidia-cuda-nvrtc-cu12), conda install -c conda-forge cuda-nvrtc, " +
+	"or apt-get install cuda-nvrtc-13-0 from NVIDIA's repository gets it, and WRNC_NVRTC can name its file or folder"
 
 func open(path string) (*Compiler, error) {
 	lib, err := load(path)

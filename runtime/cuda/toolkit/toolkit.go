@@ -116,6 +116,9 @@ func (e Env) usual(kind string) []string {
 	for _, site := range e.sitePackages() {
 		folders = append(folders, wheel(site, kind)...)
 	}
+	if prefix := e.Getenv("CONDA_PREFIX"); prefix != "" {
+		folders = append(folders, filepath.Join(prefix, kind))
+	}
 	for _, variable := range []string{"CUDA_HOME", "CUDA_PATH"} {
 		if home := e.Getenv(variable); home != "" {
 			folders = append(folders, install(home, kind)...)

@@ -2,7 +2,9 @@
 // order of the stream and as late as is legal: when something waits for them. It
 // keeps books of all that is taken, and of every rule that its caller breaks.
 //
-// A test talks to it by the fake_ functions.
+// A test talks to it by the fake_ functions, or from outside of its process by
+// $FAKE_CUDA, words such as count=0 (a setting) or cuMemAlloc_v2=3:2 (the third
+// call of a function fails with code 2).
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdarg.h>
@@ -15,7 +17,7 @@ typedef unsigned int u32;
 typedef uint64_t u64;
 
 enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, DEINITIALIZED = 4, INVALID_DEVICE = 101, NO_DEVICE = 100, INVALID_IMAGE = 200, INVALID_CONTEXT = 201,
-       INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700 };
+       INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread u64 current;
@@ -35,8 +37,8 @@ static int64_t* setting(const char* name) {
 
 // ---- books
 
-enum kind { CONTEXT, STREAM, EVENT, BUFFER, PINNED, MODULE, FUNCTION };
-static const char* const kinds[] = {"context", "stream", "event", "buffer", "pinned memory", "module", "function"};
+enum kind { CONTEXT, STREAM, EVENT, BUFFER, PINNED, MODULE, FUNCTION, GRAPH, EXEC };
+static const char* const kinds[] = {"context", "stream", "event", "buffer", "pinned memory", "module", "function", "graph", "executable graph"};
 
 typedef struct {
   enum kind kind;
@@ -44,7 +46,7 @@ typedef struct {
   int recorded, timing;
   u64 at;                 // an event's moment
   int64_t shared, params; // a function's
-  char* image;
+  char* image;            // a module's code, or a graph's ops
 } thing;
 
 static thing* things;
@@ -130,6 +132,21 @@ static int leave(int code) {
   int code_ = enter(__func__, context);    \
   if (code_) return leave(code_)
 
+__attribute__((constructor)) static void begin(void) {
+  const char* text = getenv("FAKE_CUDA");
+  if (!text) return;
+  char* copy = strdup(text);
+  for (char *rest = copy, *word; (word = strsep(&rest, " "));) {
+    char* value = strchr(word, '=');
+    if (!value) continue;
+    *value++ = 0;
+    if (strncmp(word, "cu", 2)) *setting(word) = atoll(value);  // aborts where there is none
+    else if (sscanf(value, "%d:%d", &failure.nth, &failure.code) == 2) snprintf(failure.function, sizeof failure.function, "%s", word);
+    else abort();
+  }
+  free(copy);
+}
+
 // ---- the stream
 
 typedef struct {
@@ -137,19 +154,54 @@ typedef struct {
   u64 a, b, n, stream;
 } op;
 
-static op* queue;
-static int queued, queue_room;
+typedef struct {
+  op* ops;
+  int count, room;
+} list;
+
+static list queue;
+
+// What a stream captures instead of doing it.
+static struct {
+  u64 stream;  // 0: none
+  int invalid;
+  pthread_t thread;
+  list ops;
+} capture;
+
+static u64 last_hash;
+
+static void append(list* l, op o) {
+  if (l->count == l->room) l->ops = realloc(l->ops, (l->room = 2 * l->room + 64) * sizeof *l->ops);
+  l->ops[l->count++] = o;
+}
 
 static void push(int what, u64 a, u64 b, u64 n, u64 stream) {
   if (!get(STREAM, stream)) return;
-  if (queued == queue_room) queue = realloc(queue, (queue_room = 2 * queue_room + 64) * sizeof *queue);
-  queue[queued++] = (op){what, a, b, n, stream};
+  if (capture.stream == stream) {
+    append(&capture.ops, (op){what, a, b, n, stream});
+    return;
+  }
+  append(&queue, (op){what, a, b, n, stream});
+  if (what == 'l') launches++, last_hash = b;
 }
+
+// forbidden tells whether the thread is capturing, when it must not wait, nor take or
+// give back memory and code: that ends the capture without a graph.
+static int forbidden(void) {
+  if (!capture.stream || !pthread_equal(capture.thread, pthread_self())) return 0;
+  capture.invalid = 1;
+  return 1;
+}
+
+#define ENTER_UNCAPTURED() \
+  ENTER(1);                \
+  if (forbidden()) return leave(CAPTURE_UNSUPPORTED)
 
 // flush does the first n of what is queued.
 static int flush(int n) {
   for (int i = 0; i < n; i++) {
-    op* o = &queue[i];
+    op* o = &queue.ops[i];
     clock_now++;
     switch (o->what) {
       case 'w':
@@ -174,14 +226,14 @@ static int flush(int n) {
       }
     }
   }
-  memmove(queue, queue + n, (queued - n) * sizeof *queue);
-  queued -= n;
+  memmove(queue.ops, queue.ops + n, (queue.count - n) * sizeof *queue.ops);
+  queue.count -= n;
   return sticky;
 }
 
 static void pending(enum kind kind, u64 handle, u64 n) {
-  for (int i = 0; i < queued; i++) {
-    op* o = &queue[i];
+  for (int i = 0; i < queue.count; i++) {
+    op* o = &queue.ops[i];
     if ((kind == EVENT && o->what == 'e' && o->a == handle) || (kind == STREAM && o->stream == handle) ||
         (kind == PINNED && ((o->what == 'w' && o->b >= handle && o->b < handle + n) || (o->what == 'r' && o->a >= handle && o->a < handle + n))) ||
         (kind == MODULE && o->what == 'l' && get(FUNCTION, o->a)->of == handle)) {
@@ -195,9 +247,10 @@ static void pending(enum kind kind, u64 handle, u64 n) {
 static void discard(void) {
   for (int i = 0; i < count; i++) {
     if (things[i].kind == BUFFER || things[i].kind == PINNED) free((void*)things[i].handle);
-    if (things[i].kind == MODULE) free(things[i].image);
+    if (things[i].kind == MODULE || things[i].kind == GRAPH || things[i].kind == EXEC) free(things[i].image);
   }
-  count = queued = 0;
+  count = queue.count = capture.ops.count = 0;
+  capture.stream = capture.invalid = 0;
 }
 
 // ---- libcuda
@@ -217,7 +270,7 @@ int cuDriverGetVersion(int* v) {
 }
 
 int cuGetErrorName(int code, const char** text) {
-  *text = code == 1 ? "CUDA_ERROR_INVALID_VALUE" : code == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : code == 100 ? "CUDA_ERROR_NO_DEVICE" : code == 222 ? "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" : code == 200 ? "CUDA_ERROR_INVALID_IMAGE" : code == 500 ? "CUDA_ERROR_NOT_FOUND" : code == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : 0;
+  *text = code == 1 ? "CUDA_ERROR_INVALID_VALUE" : code == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : code == 100 ? "CUDA_ERROR_NO_DEVICE" : code == 222 ? "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" : code == 200 ? "CUDA_ERROR_INVALID_IMAGE" : code == 500 ? "CUDA_ERROR_NOT_FOUND" : code == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : code == 801 ? "CUDA_ERROR_NOT_SUPPORTED" : code == 900 ? "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED" : code == 901 ? "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED" : 0;
   return *text ? 0 : INVALID_VALUE;
 }
 
@@ -302,7 +355,7 @@ int cuStreamCreate(u64* s, u32 flags) {
 }
 
 int cuStreamDestroy_v2(u64 s) {
-  ENTER(1);
+  ENTER_UNCAPTURED();
   thing* t = get(STREAM, s);
   if (!t) return leave(INVALID_HANDLE);
   pending(STREAM, s, 0);
@@ -311,9 +364,9 @@ int cuStreamDestroy_v2(u64 s) {
 }
 
 int cuStreamSynchronize(u64 s) {
-  ENTER(1);
+  ENTER_UNCAPTURED();
   if (!get(STREAM, s)) return leave(INVALID_HANDLE);
-  return leave(flush(queued));
+  return leave(flush(queue.count));
 }
 
 int cuEventCreate(u64* e, u32 flags) {
@@ -328,7 +381,7 @@ int cuEventDestroy_v2(u64 e) {
   ENTER(1);
   thing* t = get(EVENT, e);
   if (!t) return leave(INVALID_HANDLE);
-  flush(queued);  // an event may go before its moment; here it does not
+  flush(queue.count);  // an event may go before its moment; here it does not
   drop(get(EVENT, e));
   return leave(0);
 }
@@ -343,13 +396,13 @@ int cuEventRecord(u64 e, u64 s) {
 }
 
 int cuEventSynchronize(u64 e) {
-  ENTER(1);
+  ENTER_UNCAPTURED();
   thing* t = get(EVENT, e);
   if (!t) return leave(INVALID_HANDLE);
   if (!t->recorded) rule("waiting for an event that was never recorded");
   int n = 0;
-  for (int i = 0; i < queued; i++)
-    if (queue[i].what == 'e' && queue[i].a == e) n = i + 1;
+  for (int i = 0; i < queue.count; i++)
+    if (queue.ops[i].what == 'e' && queue.ops[i].a == e) n = i + 1;
   return leave(flush(n));
 }
 
@@ -357,8 +410,8 @@ int cuEventElapsedTime(float* ms, u64 a, u64 b) {
   ENTER(1);
   thing *x = get(EVENT, a), *y = get(EVENT, b);
   if (!x || !y || !x->timing || !y->timing || !x->recorded || !y->recorded) return leave(INVALID_HANDLE);
-  for (int i = 0; i < queued; i++)
-    if (queue[i].what == 'e' && (queue[i].a == a || queue[i].a == b)) return leave(NOT_READY);
+  for (int i = 0; i < queue.count; i++)
+    if (queue.ops[i].what == 'e' && (queue.ops[i].a == a || queue.ops[i].a == b)) return leave(NOT_READY);
   *ms = 0.5f * (float)((int64_t)y->at - (int64_t)x->at);
   return leave(0);
 }
@@ -378,7 +431,7 @@ int cuMemGetInfo_v2(size_t* f, size_t* t) {
 }
 
 int cuMemAlloc_v2(u64* p, size_t n) {
-  ENTER(1);
+  ENTER_UNCAPTURED();
   if (!n) return leave(INVALID_VALUE);
   if (n > (u64)*setting("memory") - used()) return leave(OUT_OF_MEMORY);
   void* m = 0;
@@ -390,17 +443,17 @@ int cuMemAlloc_v2(u64* p, size_t n) {
 }
 
 int cuMemFree_v2(u64 p) {
-  ENTER(1);
+  ENTER_UNCAPTURED();
   thing* t = get(BUFFER, p);
   if (!t) return leave(INVALID_VALUE);
-  flush(queued);
+  flush(queue.count);
   drop(get(BUFFER, p));
   free((void*)p);
   return leave(sticky);
 }
 
 int cuMemHostAlloc(u64* p, size_t n, u32 flags) {
-  ENTER(1);
+  ENTER_UNCAPTURED();
   if (flags) rule("pinned memory with flags %u", flags);
   void* m = 0;
   if (posix_memalign(&m, 4096, n)) return leave(OUT_OF_MEMORY);
@@ -410,7 +463,7 @@ int cuMemHostAlloc(u64* p, size_t n, u32 flags) {
 }
 
 int cuMemFreeHost(u64 p) {
-  ENTER(1);
+  ENTER_UNCAPTURED();
   thing* t = get(PINNED, p);
   if (!t) return leave(INVALID_VALUE);
   pending(PINNED, p, t->bytes);
@@ -422,6 +475,7 @@ int cuMemFreeHost(u64 p) {
 int cuMemcpyHtoDAsync_v2(u64 d, u64 h, size_t n, u64 s) {
   ENTER(1);
   if (!inside(BUFFER, d, n)) { rule("a copy to memory that is no buffer's"); return leave(INVALID_VALUE); }
+  if (!inside(PINNED, h, n) && forbidden()) return leave(CAPTURE_UNSUPPORTED);
   if (!inside(PINNED, h, n)) rule("a copy from memory that is not pinned");
   push('w', d, h, n, s);
   return leave(0);
@@ -430,6 +484,7 @@ int cuMemcpyHtoDAsync_v2(u64 d, u64 h, size_t n, u64 s) {
 int cuMemcpyDtoHAsync_v2(u64 h, u64 d, size_t n, u64 s) {
   ENTER(1);
   if (!inside(BUFFER, d, n)) { rule("a copy from memory that is no buffer's"); return leave(INVALID_VALUE); }
+  if (!inside(PINNED, h, n) && forbidden()) return leave(CAPTURE_UNSUPPORTED);
   if (!inside(PINNED, h, n)) rule("a copy to memory that is not pinned");
   push('r', h, d, n, s);
   return leave(0);
@@ -445,7 +500,7 @@ int cuMemsetD8Async(u64 p, u32 v, size_t n, u64 s) {
 // An image is a cubin, of which only the size is read, or text with .entry NAME( and
 // perhaps params=N, the bytes of its arguments.
 int cuModuleLoadDataEx(u64* m, const char* image, u32 n, const int* options, void** values) {
-  ENTER(1);
+  ENTER_UNCAPTURED();
   if ((u64)image % 8) rule("an image that is not aligned");
   size_t size = 0;
   if (!memcmp(image, "\x7f" "ELF", 4)) size = *(u64*)(image + 40) + (u64)*(uint16_t*)(image + 58) * *(uint16_t*)(image + 60);
@@ -470,7 +525,7 @@ int cuModuleLoadDataEx(u64* m, const char* image, u32 n, const int* options, voi
 }
 
 int cuModuleUnload(u64 m) {
-  ENTER(1);
+  ENTER_UNCAPTURED();
   thing* t = get(MODULE, m);
   if (!t) return leave(INVALID_HANDLE);
   pending(MODULE, m, 0);
@@ -506,8 +561,6 @@ int cuFuncSetAttribute(u64 f, int a, int v) {
   return leave(0);
 }
 
-static u64 last_hash;
-
 int cuLaunchKernel(u64 f, u32 gx, u32 gy, u32 gz, u32 bx, u32 by, u32 bz, u32 shared, u64 s, void** params, u64* extra) {
   ENTER(1);
   thing* t = get(FUNCTION, f);
@@ -518,10 +571,80 @@ int cuLaunchKernel(u64 f, u32 gx, u32 gy, u32 gz, u32 bx, u32 by, u32 bz, u32 sh
   u64 bytes = *(u64*)extra[3];
   if (extra[1] % 8) rule("arguments that are not aligned");
   if (t->params >= 0 && bytes != (u64)t->params) { rule("%llu bytes of arguments, expected %lld", (unsigned long long)bytes, (long long)t->params); return leave(INVALID_VALUE); }
-  last_hash = 14695981039346656037u;
-  for (u64 i = 0; i < bytes; i++) last_hash = (last_hash ^ ((unsigned char*)extra[1])[i]) * 1099511628211u;
-  push('l', f, 0, 0, s);
-  launches++;
+  u64 hash = 14695981039346656037u;
+  for (u64 i = 0; i < bytes; i++) hash = (hash ^ ((unsigned char*)extra[1])[i]) * 1099511628211u;
+  push('l', f, hash, 0, s);
+  return leave(0);
+}
+
+int cuStreamBeginCapture_v2(u64 s, int mode) {
+  ENTER(1);
+  if (!get(STREAM, s)) return leave(INVALID_HANDLE);
+  if (mode != 1) rule("a capture of mode %d", mode);
+  if (capture.stream) return leave(ILLEGAL_STATE);
+  capture.stream = s;
+  capture.invalid = 0;
+  capture.thread = pthread_self();
+  capture.ops.count = 0;
+  return leave(0);
+}
+
+// graph makes a graph of ops.
+static u64 graph(enum kind kind, const op* ops, int n) {
+  thing* t = add(kind, 0);
+  t->bytes = n * sizeof *ops;
+  t->image = malloc(t->bytes + 1);
+  if (n) memcpy(t->image, ops, t->bytes);
+  return t->handle;
+}
+
+int cuStreamEndCapture(u64 s, u64* g) {
+  *g = 0;
+  const int captures = capture.stream == s && s;
+  if (captures) capture.stream = 0;  // whatever else it has to say
+  ENTER(1);
+  if (!captures) return leave(ILLEGAL_STATE);
+  if (!pthread_equal(capture.thread, pthread_self())) rule("a capture ends on another thread");
+  if (capture.invalid) return leave(CAPTURE_INVALIDATED);
+  *g = graph(GRAPH, capture.ops.ops, capture.ops.count);
+  return leave(0);
+}
+
+int cuGraphInstantiateWithFlags(u64* e, u64 g, u64 flags) {
+  ENTER(1);
+  thing* t = get(GRAPH, g);
+  if (!t) return leave(INVALID_VALUE);
+  if (flags) rule("a graph with flags %llu", (unsigned long long)flags);
+  *e = graph(EXEC, (op*)t->image, t->bytes / sizeof(op));
+  return leave(0);
+}
+
+static int destroy(enum kind kind, u64 g) {
+  thing* t = get(kind, g);
+  if (!t) return INVALID_VALUE;
+  free(t->image);
+  drop(t);
+  return 0;
+}
+
+int cuGraphDestroy(u64 g) {
+  ENTER(1);
+  return leave(destroy(GRAPH, g));
+}
+
+int cuGraphExecDestroy(u64 e) {
+  ENTER(1);
+  return leave(destroy(EXEC, e));
+}
+
+int cuGraphLaunch(u64 e, u64 s) {
+  ENTER(1);
+  thing* t = get(EXEC, e);
+  if (!t || !get(STREAM, s)) return leave(INVALID_VALUE);
+  for (u64 i = 0; i < t->bytes / sizeof(op); i++) {
+    op o = ((op*)t->image)[i];
+    push(o.what, o.a, o.b, o.n, s);
+  }
   return leave(0);
 }
 

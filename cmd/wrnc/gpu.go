@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	printer "wrnc/codegen/cuda"
+	"wrnc/compiler/ir"
+	"wrnc/compiler/plan"
+	"wrnc/kernels"
+	"wrnc/runtime"
+	"wrnc/runtime/cuda"
+	"wrnc/runtime/cuda/driver"
+	"wrnc/runtime/cuda/jit"
+)
+
+// gpu is an open GPU.
+type gpu interface {
+	cuda.Driver
+	Info() driver.Info
+	MemInfo() (free, total int, err error)
+}
+
+// openDriver opens a GPU by its driver, and what compiles its kernels. Either alone is
+// of no use.
+func openDriver(device int, o jit.Options) (gpu, error) {
+	var compiler *jit.JIT
+	d, err := driver.Open(driver.Options{Device: device, JIT: func() (*jit.JIT, error) { return compiler, nil }})
+	if err != nil {
+		return nil, err // not d, which is a typed nil
+	}
+	if compiler, err = jit.Start(o); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s cannot be used: %w", d.Info().Name, err), d.Close())
+	}
+	return d, nil
+}
+
+// gpuMachine is a GPU of this machine.
+type gpuMachine struct {
+	gpu
+	planned plan.Arch
+	poison  bool
+}
+
+func openGPU(o machineChoice) (machine, error) {
+	device := 0
+	switch {
+	case o.isa != "auto":
+		return nil, usagef("--isa %s: only --target cpu has instruction sets; the cuda target takes the GPU as it is", o.isa)
+	case o.device != nil && *o.device < 0:
+		return nil, usagef("--device %d: GPUs are numbered from 0", *o.device)
+	case o.device != nil:
+		device = *o.device
+	}
+	d, err := o.gpu(device, jit.Options{Note: o.note, Progress: o.compiling})
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (machine, error) { return nil, errors.Join(err, d.Close()) }
+	name, err := printer.Nearest(d.Info().Major, d.Info().Minor)
+	if err != nil {
+		return fail(err)
+	}
+	arch, err := printer.Arch(name)
+	if err != nil {
+		return fail(err)
+	}
+	return &gpuMachine{d, arch, o.poison}, nil
+}
+
+func (o machineChoice) note(text string) { fmt.Fprintf(o.words, "note: %s\n", text) }
+
+// compiling tells of kernels that are being compiled, which takes seconds to minutes.
+func (o machineChoice) compiling(p jit.Progress) {
+	if p.Done == 0 {
+		fmt.Fprintf(o.words, "compiling %d kernels for %s; %d are in the cache\n", p.Missing, p.Arch, p.Cached)
+	}
+	if _, is := terminal(o.words); is {
+		end := ""
+		if p.Done == p.Missing {
+			end = "\n"
+		}
+		fmt.Fprintf(o.words, "\r%d of %d%s", p.Done, p.Missing, end)
+	}
+}
+
+func (g *gpuMachine) arch() plan.Arch  { return g.planned }
+func (g *gpuMachine) describe() string { return fmt.Sprintf("%s, %s", g.planned.ISA, g.device()) }
+func (g *gpuMachine) device() string   { return g.Info().Name }
+func (g *gpuMachine) workers() int     { return 0 }
+func (g *gpuMachine) close() error     { return g.Close() }
+
+// afford refuses before anything is compiled what the executor could not take later.
+func (g *gpuMachine) afford(planned memory) error {
+	free, total, err := g.MemInfo()
+	if err != nil {
+		return err
+	}
+	if need := planned.peak(0); need > free {
+		return fmt.Errorf("training needs %s of the GPU's memory, and %s of %s are free; take a smaller --batch or a smaller network, and see nvidia-smi for the processes that hold the rest",
+			formatBytes(need), formatBytes(free), formatBytes(total))
+	}
+	return nil
+}
+
+func (g *gpuMachine) load(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+	var sources [][]plan.Source
+	for _, p := range plans {
+		s, err := printer.Emit(p, m.Func(p.Func))
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, s)
+	}
+	program, err := cuda.Load(m, plans, sources, g.gpu, cuda.Options{Headers: kernels.Headers(), Poison: g.poison})
+	if err != nil {
+		return nil, err // not program, which is a typed nil
+	}
+	return program, nil
+}
