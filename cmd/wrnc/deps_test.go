@@ -35,6 +35,7 @@ const imports = `
 	compiler/ir:
 	compiler/ir/interp: compiler/ir kernels/f32
 	compiler/ir/gen:    compiler/ir compiler/ir/interp
+	compiler/oracle:    compiler/ir compiler/ir/interp compiler/ir/gen compiler/plan
 	compiler/irgen:     compiler/ir dsl dsl/diag
 	compiler/autodiff:  compiler/ir dsl
 	compiler/passes:    compiler/ir
@@ -65,6 +66,7 @@ const imports = `
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train compiler/ir
+	runtime/verify:     runtime compiler/ir compiler/ir/interp compiler/ir/gen compiler/lower compiler/oracle compiler/plan
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels

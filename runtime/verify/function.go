@@ -1,0 +1,175 @@
+package verify
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"wrnc/compiler/ir"
+	"wrnc/compiler/ir/gen"
+	"wrnc/compiler/ir/interp"
+	"wrnc/compiler/lower"
+	"wrnc/compiler/oracle"
+	"wrnc/compiler/plan"
+)
+
+// Tolerances of whole functions, relative to the largest element of a result. Sums in
+// another order differ in their last bits, which decide some ReLUs and some roundings
+// to fewer bits, and each of those changes what comes after. Regions are held to their
+// own rounding; what shows here is whether they fit together.
+const (
+	tolF32    = 1e-3
+	tolNarrow = 0.1
+)
+
+// calls are the numbers of samples of the calls by which a function is compared: one
+// that assigns states is called twice, the second time with what the first has left
+// and with a short batch.
+func calls(f *ir.Func, samples int) []int {
+	if len(f.Assigns) == 0 || samples == 1 {
+		return []int{samples}
+	}
+	return []int{samples, samples - 1}
+}
+
+// function runs a whole function on the target, and compares it with the interpreter,
+// unless that is to be left out, and with the other target.
+func (v *verifier) function(j job) error {
+	if j.skip {
+		v.leaveOut(j)
+		if v.o.Other == nil {
+			return nil
+		}
+	}
+	if err := v.load(); err != nil {
+		return err
+	}
+	f := v.net.Module.Func(j.function)
+	in, state := gen.Inputs(v.net.Module, f, rand.New(rand.NewPCG(v.o.Seed, 8)))
+	checks := map[string]*Check{}
+	compare := func(against string, n int, tolerance float64, want *interp.Result, got *results) error {
+		if checks[against] == nil {
+			checks[against] = &Check{Function: j.function, Against: against, Samples: n}
+		}
+		return checks[against].whole(f, want, got, tolerance)
+	}
+	for i, n := range calls(f, v.o.Samples) {
+		part := gen.Cut(in, n)
+		if step := part["step"]; step != nil {
+			part["step"] = interp.Words(step.Type, uint64(i))
+		}
+		got, err := call(v.loaded, f, part, state, n)
+		if err != nil {
+			return err
+		}
+		if !j.skip {
+			want, err := interp.Run(f, part, state, interp.Options{})
+			if err != nil {
+				return fmt.Errorf("the interpreter: %w", err)
+			}
+			if err := compare(Interpreter, n, tolerance(f), want, got); err != nil {
+				return err
+			}
+		}
+		if v.o.Other != nil {
+			want, err := v.byOther(f, part, state, n)
+			if err != nil {
+				return fmt.Errorf("%s: %w", v.o.Other.Target.Name, err)
+			}
+			if err := compare(v.o.Other.Target.Name, n, tolerance(f), want, got); err != nil {
+				return err
+			}
+		}
+		for name, values := range got.states {
+			state[name] = interp.Floats(state[name].Type, values...)
+		}
+	}
+	for _, against := range []string{Interpreter, v.otherName()} {
+		if c := checks[against]; c != nil {
+			v.report.Checks = append(v.report.Checks, *c)
+		}
+	}
+	return nil
+}
+
+func (v *verifier) otherName() string {
+	if v.o.Other == nil {
+		return ""
+	}
+	return v.o.Other.Target.Name
+}
+
+// whole compares all that a call leaves.
+func (c *Check) whole(f *ir.Func, want *interp.Result, got *results, tolerance float64) error {
+	note := func(name string, want *interp.Tensor, got []float64) error {
+		d, err := oracle.Compare(name, want, got, tolerance)
+		if err == nil {
+			c.add(d)
+		}
+		return err
+	}
+	for i, w := range want.Returns {
+		if err := note(fmt.Sprintf("result %d, %v", i, w.Type), w, got.returns[i]); err != nil {
+			return err
+		}
+	}
+	for _, a := range f.Assigns {
+		if err := note("@"+a.State.Name, want.State[a.State.Name], got.states[a.State.Name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tolerance of a function as a whole.
+func tolerance(f *ir.Func) float64 {
+	for _, n := range f.Nodes {
+		if slices.ContainsFunc(n.Body.Nodes, func(b *ir.Node) bool { return b.Op == ir.Convert }) {
+			return tolNarrow
+		}
+	}
+	return tolF32
+}
+
+// load loads the whole network, and the other target's.
+func (v *verifier) load() error {
+	if v.loaded != nil {
+		return nil
+	}
+	var err error
+	if v.loaded, err = v.net.Target.Load(v.net.Module, v.plans); err != nil || v.o.Other == nil {
+		return err
+	}
+	o := v.o.Other
+	var plans []*plan.Plan
+	for _, f := range o.Module.Funcs {
+		p, err := lower.Plan(f, o.Target.Arch)
+		if err != nil {
+			return err
+		}
+		plans = append(plans, p)
+	}
+	v.other, err = o.Target.Load(o.Module, plans)
+	return err
+}
+
+// byOther is what the other target makes of a call.
+func (v *verifier) byOther(f *ir.Func, in, state map[string]*interp.Tensor, n int) (*interp.Result, error) {
+	g := v.o.Other.Module.Func(f.Name)
+	got, err := call(v.other, g, in, state, n)
+	if err != nil {
+		return nil, err
+	}
+	want := &interp.Result{State: map[string]*interp.Tensor{}}
+	for i, r := range f.Returns {
+		t := r.Type
+		if t.Rank() == 4 {
+			t = ir.T(t.DType, append([]int{n}, t.Dims[1:]...)...)
+		}
+		want.Returns = append(want.Returns, interp.Floats(t, got.returns[i]...))
+	}
+	for _, a := range f.Assigns {
+		want.State[a.State.Name] = interp.Floats(a.State.Type, got.states[a.State.Name]...)
+	}
+	return want, nil
+}
