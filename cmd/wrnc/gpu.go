@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	printer "wrnc/codegen/cuda"
 	"wrnc/compiler/ir"
@@ -39,7 +41,7 @@ func openDriver(device int, o jit.Options) (gpu, error) {
 type gpuMachine struct {
 	gpu
 	planned plan.Arch
-	poison  bool
+	options cuda.Options
 }
 
 func openGPU(o machineChoice) (machine, error) {
@@ -65,7 +67,7 @@ func openGPU(o machineChoice) (machine, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return &gpuMachine{d, arch, o.poison}, nil
+	return &gpuMachine{d, arch, cuda.Options{Headers: kernels.Headers(), Poison: o.poison, NoGraphs: o.noGraph}}, nil
 }
 
 func (o machineChoice) note(text string) { fmt.Fprintf(o.words, "note: %s\n", text) }
@@ -103,7 +105,18 @@ func (g *gpuMachine) afford(planned memory) error {
 	return nil
 }
 
-func (g *gpuMachine) load(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+// reserve is what stays free beside data sets: kernels, the driver's own, and what other
+// programs, such as a desktop's, take meanwhile.
+const reserve = 256 << 20
+
+func (g *gpuMachine) keeps(planned memory, bytes int) (bool, error) {
+	free, _, err := g.MemInfo()
+	return planned.peak(0)+bytes+reserve <= free, err
+}
+
+// load also writes the data sets that are to be kept, each with the table by which its
+// bytes become numbers.
+func (g *gpuMachine) load(m *ir.Module, plans []*plan.Plan, kept []keptSet) (runtime.Executable, error) {
 	var sources [][]plan.Source
 	for _, p := range plans {
 		s, err := printer.Emit(p, m.Func(p.Func))
@@ -112,9 +125,25 @@ func (g *gpuMachine) load(m *ir.Module, plans []*plan.Plan) (runtime.Executable,
 		}
 		sources = append(sources, s)
 	}
-	program, err := cuda.Load(m, plans, sources, g.gpu, cuda.Options{Headers: kernels.Headers(), Poison: g.poison})
+	options := g.options
+	for _, k := range kept {
+		options.Feeds = append(options.Feeds, cuda.Feed{From: k.loader.Name, To: k.feeds, Parameter: "images"})
+	}
+	program, err := cuda.Load(m, plans, sources, g.gpu, options)
 	if err != nil {
 		return nil, err // not program, which is a typed nil
+	}
+	for _, k := range kept {
+		err = errors.Join(err, program.WriteResident(k.loader.Name, "pictures", k.set.Images))
+		var values []byte
+		for _, v := range k.normalize.Values(k.set.C) {
+			values = binary.LittleEndian.AppendUint32(values, math.Float32bits(v))
+		}
+		err = errors.Join(err, program.WriteResident(k.loader.Name, "values", values))
+	}
+	if err != nil {
+		program.Close()
+		return nil, err
 	}
 	return program, nil
 }

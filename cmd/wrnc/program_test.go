@@ -93,11 +93,11 @@ func TestPlannedPeakIsAllocated(t *testing.T) {
 	require.NoError(t, err)
 	for _, threads := range []int{1, 3} {
 		j := job{net: net, on: &cpuMachine{isa, threads, false}, precision: ir.F32, fuse: true}
-		m, plans, err := j.layOut()
+		l, err := j.layOut()
 		require.NoError(t, err)
-		ex, err := j.load(m, plans)
+		ex, err := j.load(l)
 		require.NoError(t, err)
-		planned := memoryOf(plans)
+		planned := memoryOf(l.plans)
 		require.Equal(t, training, planned, "what summary says is what run takes")
 		require.Equal(t, planned.peak(threads), ex.Allocated())
 		ex.Close()

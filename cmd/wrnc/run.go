@@ -36,6 +36,7 @@ type runCommand struct {
 	ScaleLR   *float64 `name:"scale-lr" help:"With --resume: multiply all learning rates to come, such as after a divergence." placeholder:"X"`
 	OtherPlan bool     `name:"allow-other-plan" help:"With --resume: go on though the instruction set or the plan is another; the results then agree within rounding."`
 	NoFuse    bool     `help:"Run every operation as a kernel of its own."`
+	NoGraph   bool     `help:"cuda: start kernels one by one, not a whole step as a CUDA graph. Changes no result."`
 	Poison    bool     `help:"Fill dead memory with NaN, to find reads of it. Slow."`
 	JSON      bool     `help:"Print one JSON object an epoch, and one at the end; words go to standard error."`
 
@@ -156,7 +157,7 @@ func (c *runCommand) machine(s *session) (target, machine, error) {
 	if err := within("--threads", c.Threads, 1, maxThreads); err != nil {
 		return fail(err)
 	}
-	o := machineChoice{isa: c.ISA, threads: runtime.GOMAXPROCS(0), device: c.Device, precision: c.precision(), poison: c.Poison, words: c.words(s), gpu: s.gpu}
+	o := machineChoice{isa: c.ISA, threads: runtime.GOMAXPROCS(0), device: c.Device, precision: c.precision(), poison: c.Poison, noGraph: c.NoGraph, words: c.words(s), gpu: s.gpu}
 	if c.Threads != nil {
 		o.threads = *c.Threads
 	}

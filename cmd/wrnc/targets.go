@@ -35,6 +35,7 @@ type machineChoice struct {
 	device    *int // of --device
 	precision ir.DType
 	poison    bool
+	noGraph   bool      // of --no-graph
 	words     io.Writer // what people read
 	gpu       func(device int, o jit.Options) (gpu, error)
 }
@@ -56,7 +57,12 @@ type machine interface {
 	// afford refuses what it has no memory for.
 	afford(planned memory) error
 
-	load(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error)
+	// keeps tells whether there is room for data sets of so many bytes beside what is
+	// planned, and functions that make batches of them.
+	keeps(planned memory, bytes int) (bool, error)
+
+	// load loads plans, and the data sets to keep.
+	load(m *ir.Module, plans []*plan.Plan, kept []keptSet) (runtime.Executable, error)
 
 	// close ends the use of the machine, after that of what was loaded.
 	close() error
@@ -120,7 +126,10 @@ func (c *cpuMachine) workers() int          { return c.lanes }
 func (c *cpuMachine) afford(m memory) error { return affordable(m.peak(c.lanes), meminfo) }
 func (c *cpuMachine) close() error          { return nil }
 
-func (c *cpuMachine) load(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+// keeps: batches are made by the processor anyhow.
+func (c *cpuMachine) keeps(memory, int) (bool, error) { return false, nil }
+
+func (c *cpuMachine) load(m *ir.Module, plans []*plan.Plan, _ []keptSet) (runtime.Executable, error) {
 	program, err := cpu.Load(m, plans, cpu.Options{ISA: c.isa, Threads: c.lanes, Poison: c.poison})
 	if err != nil {
 		return nil, err // not program, which is a typed nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -49,19 +50,20 @@ func trainingFunctions() []string { return []string{"train", "eval"} }
 // came of it.
 func (s *session) train(j job) (err error) {
 	defer func() { err = errors.Join(err, j.on.close()) }()
-	m, plans, err := j.layOut()
+	l, err := j.layOut()
 	if err != nil {
 		return err
 	}
+	m, plans := l.module, l.plans
 	if j.resumed != nil {
 		if err := j.resumed.check(j, plans); err != nil {
 			return err
 		}
 	}
-	if err := announce(j, m, memoryOf(plans)); err != nil {
+	if err := announce(j, l); err != nil {
 		return err
 	}
-	ex, err := j.load(m, plans)
+	ex, err := j.load(l)
 	if err != nil {
 		return err
 	}
@@ -79,6 +81,7 @@ func (s *session) train(j job) (err error) {
 		Seed:      j.seed,
 		Augment:   augmentation(j.net.Data),
 		Normalize: normalize,
+		Kept:      len(l.kept) > 0,
 		Metadata:  metadata(j.net, normalize),
 		Identity:  j.identity(plans),
 		SaveEvery: orZero(j.choices.SaveEvery),
@@ -202,28 +205,82 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 	return nil
 }
 
-// layOut compiles and plans the job's network. What is too large for the machine is
-// an error.
-func (j job) layOut() (*ir.Module, []*plan.Plan, error) {
-	result, err := compiler.Compile(j.net, compiler.Options{Batch: j.net.Train.Batch, Precision: j.precision, Fuse: j.fuse, Verify: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	plans, err := layOut(result.Module, j.on.arch(), trainingFunctions()...)
-	if err != nil {
-		return nil, nil, err
-	}
-	return result.Module, plans, j.on.afford(memoryOf(plans))
+// laidOut is a job's network, compiled and planned.
+type laidOut struct {
+	module  *ir.Module
+	plans   []*plan.Plan // of the functions that a training calls
+	kept    []keptSet    // data sets that the machine keeps; none where the host makes the batches
+	loaders []*plan.Plan // that make batches of them
 }
 
-// load loads the job's plans. What was planned must be what the target takes, to the
-// byte: the user was told so.
-func (j job) load(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
-	ex, err := j.on.load(m, plans)
+// keptSet is a data set in the machine's memory, and the function that makes the
+// batches of another of it.
+type keptSet struct {
+	loader    irgen.Loader
+	feeds     string
+	set       *data.Set
+	normalize data.Normalize
+}
+
+// sets are the job's data sets, to be kept.
+func (j job) sets() []keptSet {
+	n := normalization(j.net.Data, j.src.Train)
+	return []keptSet{
+		{irgen.Loader{Name: "load", Pictures: j.src.Train.Len(), Augment: true}, "train", j.src.Train, n},
+		{irgen.Loader{Name: "load_test", Pictures: j.src.Test.Len()}, "eval", j.src.Test, n},
+	}
+}
+
+func bytesOf(kept []keptSet) int {
+	bytes := 0
+	for _, k := range kept {
+		bytes += len(k.set.Images)
+	}
+	return bytes
+}
+
+// layOut compiles and plans the job's network. What is too large for the machine is
+// an error. Data sets are kept where there is room; that changes no result, and no
+// other plan.
+func (j job) layOut() (*laidOut, error) {
+	l := &laidOut{}
+	options := compiler.Options{Batch: j.net.Train.Batch, Precision: j.precision, Fuse: j.fuse, Verify: true}
+	var names []string
+	if j.on.arch().OnGPU() {
+		l.kept = j.sets()
+	}
+	for _, k := range l.kept {
+		options.Loaders = append(options.Loaders, k.loader)
+		names = append(names, k.loader.Name)
+	}
+	result, err := compiler.Compile(j.net, options)
 	if err != nil {
 		return nil, err
 	}
-	if took, planned := ex.Allocated(), memoryOf(plans).peak(j.on.workers()); took != planned {
+	l.module = result.Module
+	if l.plans, err = layOut(l.module, j.on.arch(), trainingFunctions()...); err != nil {
+		return nil, err
+	}
+	planned := memoryOf(l.plans)
+	if err := j.on.afford(planned); err != nil {
+		return nil, err
+	}
+	if keeps, err := j.on.keeps(planned, bytesOf(l.kept)); err != nil || !keeps {
+		l.kept = nil
+		return l, err
+	}
+	l.loaders, err = layOut(l.module, j.on.arch(), names...)
+	return l, err
+}
+
+// load loads what was laid out. What was planned must be what the target takes, to the
+// byte: the user was told so.
+func (j job) load(l *laidOut) (runtime.Executable, error) {
+	ex, err := j.on.load(l.module, slices.Concat(l.plans, l.loaders), l.kept)
+	if err != nil {
+		return nil, err
+	}
+	if took, planned := ex.Allocated(), memoryOf(l.plans).peak(j.on.workers()); took != planned {
 		ex.Close()
 		return nil, faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned)}
 	}
@@ -231,7 +288,8 @@ func (j job) load(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) 
 }
 
 // announce says what is about to be trained, how, and on what.
-func announce(j job, m *ir.Module, planned memory) error {
+func announce(j job, l *laidOut) error {
+	planned := memoryOf(l.plans)
 	forward, err := irgen.Build(j.net, j.net.Train.Batch)
 	if err != nil {
 		return err
@@ -247,6 +305,9 @@ func announce(j job, m *ir.Module, planned memory) error {
 	fmt.Fprintf(t, "target\t%s, %s, %v\n", j.target.name, j.on.describe(), j.precision)
 	fmt.Fprintf(t, "memory\t%s at peak: state %s, activations %s, scratch %s\n", formatBytes(planned.peak(j.on.workers())),
 		formatBytes(planned.state), formatBytes(planned.arena), formatBytes(planned.counters+j.on.workers()*planned.scratch))
+	if len(l.kept) > 0 {
+		fmt.Fprintf(t, "data\t%s, kept in the GPU's memory, where batches are made of it\n", formatBytes(bytesOf(l.kept)))
+	}
 	return t.Flush()
 }
 
@@ -309,6 +370,8 @@ func advise(err error, dir string, sum train.Summary) error {
 		return fmt.Errorf("%w; go on from there at a lower rate by: %s --scale-lr 0.1%s", err, again, earlier(dir))
 	case errors.As(err, &unsaved):
 		return fmt.Errorf("%w; free some space or make the folder writable, then go on by: %s", err, again)
+	case sum.Saved > 0 && !errors.Is(err, context.Canceled): // the machine
+		return fmt.Errorf("%w; the checkpoint of step %d is kept, go on by: %s", err, sum.Saved, again)
 	}
 	return interrupted(err, fmt.Sprintf("the weights after step %d are in %s; go on by: %s", sum.Steps, filepath.Join(dir, "last.safetensors"), again))
 }

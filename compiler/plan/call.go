@@ -25,20 +25,31 @@ func (p *Plan) CheckBatch(n int) error {
 }
 
 // CheckLabels refuses a label that is no class of the loss that reads them from
-// the buffer.
+// the buffer, and a number that is no picture of the data set.
 func (p *Plan) CheckLabels(buffer int, labels []int32) error {
 	for _, k := range p.Kernels {
-		if (k.Kind != Xent && k.Kind != XentGrad) || k.Args[1].Buffer != buffer {
+		what, count := "label", 0
+		switch {
+		case len(k.Args) < 2 || k.Args[1].Buffer != buffer:
+			continue
+		case k.Kind == Xent || k.Kind == XentGrad:
+			count = k.Grid.C
+		case k.Kind == Augment:
+			what, count = "picture", p.Buffers[k.Args[0].Buffer].Type.Dims[0]
+		default:
 			continue
 		}
 		for n, l := range labels {
-			if l < 0 || int(l) >= k.Grid.C {
-				return fmt.Errorf("label %d of sample %d: expected 0 to %d", l, n, k.Grid.C-1)
+			if l < 0 || int(l) >= count {
+				return fmt.Errorf("%s %d of sample %d: expected 0 to %d", what, l, n, count-1)
 			}
 		}
 	}
 	return nil
 }
+
+// Resident tells whether a buffer is an input that is the same for every batch.
+func (b *Buffer) Resident() bool { return b.Space == Input && !b.Batched && b.Type.Rank() > 0 }
 
 // Elems is the number of elements that a buffer holds in a call of n samples.
 func (p *Plan) Elems(buffer, n int) int {

@@ -119,7 +119,7 @@ func (v *kernelVerifier) verify() error {
 			return err
 		}
 	}
-	steps := []func() error{v.verifyKind, v.verifyPrologues, v.verifyEpilogue, v.verifyFinish, v.verifyModes}
+	steps := []func() error{v.verifyKind, v.verifyPrologues, v.verifyEpilogue, v.verifyFinish, v.verifyCounters, v.verifyModes}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
@@ -270,6 +270,11 @@ func (v *kernelVerifier) verifyBlock() error {
 	} else if t.Threads < 32 || t.Threads > maxThreads || t.Threads%32 != 0 {
 		return fmt.Errorf("blocks of %d threads, expected a multiple of 32 up to %d", t.Threads, maxThreads)
 	}
+	for _, n := range v.tiles() {
+		if v.gpu() && n < 1 {
+			return fmt.Errorf("a tile of %d, expected at least 1", n)
+		}
+	}
 	if err := v.verifyVector(); err != nil {
 		return err
 	}
@@ -281,6 +286,44 @@ func (v *kernelVerifier) verifyBlock() error {
 			v.read(i, false)
 			v.write(i)
 		}
+	}
+	return nil
+}
+
+// tiles is how many numbers of a Block are extents of a tile: of what is summed over
+// splits two, of channels one.
+func (v *kernelVerifier) tiles() []int {
+	b := v.k.Block
+	switch v.k.Kind {
+	case WgradSum:
+		return []int{b.M, b.N}
+	case Conv, Pool:
+		return []int{b.N}
+	case Map:
+		if !v.k.Flat() {
+			return []int{b.N}
+		}
+	}
+	return nil
+}
+
+// verifyCounters checks that there is a counter for each of the kernel's last blocks.
+func (v *kernelVerifier) verifyCounters() error {
+	if !v.gpu() {
+		return nil
+	}
+	var found []int
+	for i, a := range v.k.Args {
+		if v.p.Buffers[a.Buffer].Space == Counter {
+			found = append(found, i)
+		}
+	}
+	want := v.k.Counters(v.p)
+	switch {
+	case len(found) > 1, len(found) > 0 != (want > 0):
+		return fmt.Errorf("has %d buffers of counters, expected %d", len(found), min(want, 1))
+	case len(found) > 0:
+		return v.elems(found[0], want)
 	}
 	return nil
 }

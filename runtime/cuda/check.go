@@ -75,8 +75,8 @@ func (p *Program) checkBuffers(pl *plan.Plan) error {
 		case plan.Counter:
 			size = pl.Counters
 		case plan.Input:
-			if t := b.Type.DType; t != ir.F32 && t != ir.S32 && t != ir.U64 {
-				return fmt.Errorf("parameter %s: the %s target takes f32, s32 and u64, found %v", b.Name, pl.Arch.Target, b.Type)
+			if !input(&b) {
+				return fmt.Errorf("parameter %s: the %s target takes f32, s32 and u64, and u8 that is the same for every batch; found %v", b.Name, pl.Arch.Target, b.Type)
 			}
 			continue
 		}
@@ -125,7 +125,7 @@ func checkTile(k *plan.Kernel) error {
 	switch {
 	case k.Kind == plan.Finish && (len(k.Channel) == 0 || len(k.Channel[0].Src) == 0):
 		return fmt.Errorf("it runs no channel op")
-	case k.Tabled() || k.Kind == plan.Xent || k.Kind == plan.XentGrad:
+	case k.Tabled() || k.Kind == plan.Xent || k.Kind == plan.XentGrad || k.Kind == plan.Augment:
 		return nil
 	case k.Block.N < 1 || k.Kind == plan.WgradSum && k.Block.M < 1:
 		return fmt.Errorf("a tile of %d by %d", k.Block.M, k.Block.N)

@@ -451,7 +451,7 @@ func TestRefusals(t *testing.T) {
 		"unknown state": {func(x *tiny) { x.m.States[0].Name = "v" }, "state @v (f32[8,1,1,3]) has no place in the plan of step"},
 		"state's type":  {func(x *tiny) { x.step.Buffers[0].Type.DType = ir.TF32; x.mean.Buffers[0].Type.DType = ir.TF32 }, "step: state @w is tf32[8,1,1,3], expected f32"},
 		"arena":         {func(x *tiny) { x.step.Arena = 1024 }, "step: buffer mask: 512 bytes at 768 do not fit the arena space of 1024 bytes"},
-		"parameter":     {func(x *tiny) { x.step.Buffers[7].Type.DType = ir.BF16 }, "step: parameter images: the cuda target takes f32, s32 and u64, found bf16[4,2,2,3]"},
+		"parameter":     {func(x *tiny) { x.step.Buffers[7].Type.DType = ir.BF16 }, "step: parameter images: the cuda target takes f32, s32 and u64, and u8 that is the same for every batch; found bf16[4,2,2,3]"},
 		"result":        {func(x *tiny) { x.step.Buffers[17].Type.DType = ir.S32 }, "step: result loss is s32[2], expected floats"},
 		"unlike kernels": {func(x *tiny) { x.sources[0][2] = x.sources[0][1] },
 			"step: launch 0, kernel p.update and 2 more (update_entry): kernel r.double takes 16 bytes of arguments, kernel p.update, which has the same text, 24"},

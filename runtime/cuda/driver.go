@@ -1,6 +1,10 @@
 package cuda
 
-import "wrnc/compiler/plan"
+import (
+	"time"
+
+	"wrnc/compiler/plan"
+)
 
 // Driver is the door to a device: its memory, its kernels, and the order of
 // work. It has one order: a call takes effect after those before it, so that a
@@ -52,6 +56,18 @@ type Driver interface {
 	// Discard gives back a graph that Capture returned.
 	Discard(g Graph) error
 
+	// NewEvent makes an event, which is a moment in the order of work.
+	NewEvent() (Event, error)
+
+	// Record makes the event the moment at which all that was asked for so far is done.
+	Record(e Event) error
+
+	// Elapsed waits for two recorded events and returns the time between them.
+	Elapsed(from, to Event) (time.Duration, error)
+
+	// FreeEvent gives back an event.
+	FreeEvent(e Event) error
+
 	// Sync waits until the device has done all that was asked for.
 	Sync() error
 
@@ -67,6 +83,9 @@ type Function uint64
 
 // Graph is a driver's handle of launches that it has captured; 0 is none.
 type Graph uint64
+
+// Event is a driver's handle of a moment; 0 is none.
+type Event uint64
 
 // Launch is what [Driver.Launch] takes.
 type Launch struct {

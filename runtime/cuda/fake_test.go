@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +25,8 @@ type fake struct {
 	graphs    map[Graph][]Launch
 	graphless bool // it has no graphs
 	replays   int
+	events    map[Event]time.Duration // by the fake's clock
+	clock     time.Duration           // a millisecond a launch
 	log       []launched
 	writes    int
 
@@ -45,7 +48,7 @@ type launched struct {
 }
 
 func newFake(t *testing.T) *fake {
-	return &fake{t: t, memory: map[Ptr][]byte{}, functions: map[Function]Text{}, kernels: map[string]func(launched){}, graphs: map[Graph][]Launch{}, next: 1 << 40, handle: 100}
+	return &fake{t: t, memory: map[Ptr][]byte{}, functions: map[Function]Text{}, kernels: map[string]func(launched){}, graphs: map[Graph][]Launch{}, events: map[Event]time.Duration{}, next: 1 << 40, handle: 100}
 }
 
 // call counts a call and tells whether it is the one that fails.
@@ -161,6 +164,7 @@ func (f *fake) launch(fn Function, g Grid, args []byte) {
 	require.Positive(f.t, g.Blocks)
 	require.Equal(f.t, text.Threads, g.Threads)
 	require.Equal(f.t, text.Shared, g.Shared)
+	f.clock += time.Millisecond
 	l := launched{text.Entry, g, slices.Clone(args)}
 	f.log = append(f.log, l)
 	if run := f.kernels[text.Entry]; run != nil {
@@ -205,6 +209,43 @@ func (f *fake) Discard(g Graph) error {
 	return nil
 }
 
+func (f *fake) NewEvent() (Event, error) {
+	if err := f.call("NewEvent"); err != nil {
+		return 0, err
+	}
+	f.handle++
+	f.events[Event(f.handle)] = -1
+	return Event(f.handle), nil
+}
+
+func (f *fake) Record(e Event) error {
+	require.Contains(f.t, f.events, e)
+	if err := f.call("Record"); err != nil {
+		return err
+	}
+	f.events[e] = f.clock
+	return nil
+}
+
+func (f *fake) Elapsed(from, to Event) (time.Duration, error) {
+	require.GreaterOrEqual(f.t, f.events[from], time.Duration(0))
+	require.GreaterOrEqual(f.t, f.events[to], f.events[from])
+	if err := f.call("Elapsed"); err != nil {
+		return 0, err
+	}
+	return f.events[to] - f.events[from], nil
+}
+
+func (f *fake) FreeEvent(e Event) error {
+	require.Contains(f.t, f.events, e)
+	if err := f.call("FreeEvent"); err != nil {
+		f.lost++
+		return err
+	}
+	delete(f.events, e)
+	return nil
+}
+
 func (f *fake) Sync() error {
 	if err := f.call("Sync"); err != nil {
 		return err
@@ -218,7 +259,7 @@ func (f *fake) Close() error { return f.call("Close") }
 
 // empty requires that everything was given back.
 func (f *fake) empty(t *testing.T) {
-	require.Equal(t, f.lost, len(f.memory)+len(f.functions)+len(f.graphs), "memory, kernels or graphs are left")
+	require.Equal(t, f.lost, len(f.memory)+len(f.functions)+len(f.graphs)+len(f.events), "memory, kernels, graphs or events are left")
 }
 
 var _ Driver = (*fake)(nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"wrnc/compiler/plan"
 )
@@ -18,14 +19,20 @@ type function struct {
 	p      *Program
 	plan   *plan.Plan
 	steps  []step
-	inputs []int // by buffer: where an input lies among the inputs
+	inputs []int // by buffer: where an input lies among the inputs, or those of every batch
 
-	inputBytes int
+	feeder  *function // runs first and makes parameter fed; nil: none
+	fed     int       // buffer
+	feeds   *function // whose parameter the result is; nil: none
+	written []bool    // by buffer: an input that is the same for every batch is there
+
 	tables     int // where the tables of the first call lie among the program's
 	tableBytes int // of one call
 
 	calls []call // the full batch's first
 	clock int    // of the uses of calls
+
+	watch *stopwatch // nil: nothing is timed
 
 	results [][]float32
 	halves  []uint16 // a bf16 result on its way
@@ -42,15 +49,16 @@ type step struct {
 
 // call is what a function launches for n samples.
 type call struct {
-	n        int // 0: free
-	used     int // when it was used last
+	n        int      // 0: free
+	used     int      // when it was used last
+	before   []Launch // of the function that feeds it
 	launches []Launch
-	graph    Graph // of the launches; 0 where they start one by one
+	graph    Graph // of all launches; 0 where they start one by one
 }
 
 // newFunction groups the kernels into steps and measures what memory they need.
 func newFunction(p *Program, pl *plan.Plan, sources []plan.Source, codes map[plan.Source]Function) *function {
-	f := &function{p: p, plan: pl, inputs: make([]int, len(pl.Buffers)), results: make([][]float32, len(pl.Returns))}
+	f := &function{p: p, plan: pl, inputs: make([]int, len(pl.Buffers)), written: make([]bool, len(pl.Buffers)), results: make([][]float32, len(pl.Returns))}
 	for t, l := range pl.Launches {
 		tabled := map[plan.Source]int{} // the step of a text
 		for _, k := range l.Kernels {
@@ -64,12 +72,6 @@ func newFunction(p *Program, pl *plan.Plan, sources []plan.Source, codes map[pla
 				tabled[s] = len(f.steps)
 			}
 			f.steps = append(f.steps, step{launch: t, kernels: []int{k}, code: codes[s], entry: s.Entry})
-		}
-	}
-	for i, b := range pl.Buffers {
-		if b.Space == plan.Input {
-			f.inputs[i] = f.inputBytes
-			f.inputBytes += aligned(b.Type.Bytes())
 		}
 	}
 	for i, b := range pl.Returns {
@@ -115,10 +117,16 @@ func (f *function) call(n int) (*call, error) {
 			return nil, fmt.Errorf("writing the tables of arguments for %d samples: %w", n, err)
 		}
 	}
+	var before []Launch
+	if f.feeder != nil { // which has no tables
+		if before, _, err = f.feeder.build(n, 0); err != nil {
+			return nil, err
+		}
+	}
 	if err := f.p.discard(c); err != nil {
 		return nil, err
 	}
-	c.n, c.launches = n, launches
+	c.n, c.before, c.launches = n, before, launches
 	return c, f.p.capture(c)
 }
 
@@ -126,10 +134,10 @@ func (f *function) call(n int) (*call, error) {
 // driver has no graphs. Nothing that a replay needs is done by the host: the counters
 // that a launch counts in are zero again after it.
 func (p *Program) capture(c *call) (err error) {
-	if p.opts.Poison || len(c.launches) == 0 {
+	if p.opts.Poison || p.opts.NoGraphs {
 		return nil
 	}
-	if c.graph, err = p.d.Capture(c.launches); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if c.graph, err = p.d.Capture(slices.Concat(c.before, c.launches)); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("capturing the launches for %d samples: %w", c.n, err)
 	}
 	return nil
@@ -217,9 +225,15 @@ func (f *function) address(buffer int) uint64 {
 	case plan.State:
 		return uint64(p.state.at) + uint64(b.Offset)
 	case plan.Arena:
+		if f.feeds != nil && buffer == f.plan.Returns[0] {
+			return f.feeds.address(f.feeds.fed)
+		}
 		return uint64(p.arena.at) + uint64(b.Offset)
 	case plan.Counter:
 		return uint64(p.counters.at) + uint64(b.Offset)
+	}
+	if b.Resident() {
+		return uint64(p.resident.at) + uint64(f.inputs[buffer])
 	}
 	return uint64(p.inputs.at) + uint64(f.inputs[buffer])
 }

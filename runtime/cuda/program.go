@@ -31,6 +31,12 @@ type Options struct {
 	// every launch, so that a fault of the device names its kernel, and checks
 	// the counters after a call. For tests; slow.
 	Poison bool
+
+	// NoGraphs has launches start one by one.
+	NoGraphs bool
+
+	// Feeds are the functions that make parameters of others.
+	Feeds []Feed
 }
 
 // Program is a module's functions on a device. It makes one call at a time, and
@@ -42,10 +48,12 @@ type Program struct {
 	opts   Options
 	code   []Function
 	funcs  map[string]*function
+	order  []*function // as the plans are
 	states map[string]plan.Buffer
 
 	state, arena, counters slab
 	inputs                 slab // of one call at a time
+	resident               slab // inputs that are the same for every batch
 	tables                 slab // arguments of kernels that run as one grid
 
 	broken error // what the driver said
@@ -62,6 +70,7 @@ type slab struct {
 type Memory struct {
 	State, Arena, Counters int // as planned
 	Inputs                 int // the device's copy of one call's inputs
+	Resident               int // inputs that are the same for every batch: data sets
 	Tables                 int // arguments of kernels that run as one grid
 }
 
@@ -89,17 +98,24 @@ func (p *Program) load(plans []*plan.Plan, sources [][]plan.Source) error {
 	for i, pl := range plans {
 		f := newFunction(p, pl, sources[i], codes)
 		p.funcs[pl.Func] = f
-		p.state.bytes, p.arena.bytes, p.counters.bytes = max(p.state.bytes, pl.State), max(p.arena.bytes, pl.Arena), max(p.counters.bytes, pl.Counters)
-		p.inputs.bytes = max(p.inputs.bytes, f.inputBytes)
+		p.order = append(p.order, f)
+		p.state.bytes, p.counters.bytes = max(p.state.bytes, pl.State), max(p.counters.bytes, pl.Counters)
 		f.tables = p.tables.bytes
 		p.tables.bytes += f.tableBytes * len(f.calls)
 	}
+	if err := p.joinFeeds(); err != nil {
+		return err
+	}
+	for _, f := range p.order {
+		p.arena.bytes = max(p.arena.bytes, f.arena())
+	}
+	p.placeInputs()
 	if err := p.allocate(); err != nil {
 		return err
 	}
-	for _, pl := range plans {
-		if _, err := p.funcs[pl.Func].call(pl.Batch); err != nil {
-			return fmt.Errorf("%s: %w", pl.Func, err)
+	for _, f := range p.order {
+		if _, err := f.call(f.plan.Batch); err != nil {
+			return fmt.Errorf("%s: %w", f.plan.Func, err)
 		}
 	}
 	return p.sync("loading " + p.module.Name)
@@ -112,7 +128,7 @@ func (p *Program) allocate() error {
 		slab  *slab
 		clear bool
 	}{
-		{"state", &p.state, true}, {"arena", &p.arena, false}, {"counters", &p.counters, true}, {"inputs", &p.inputs, false}, {"tables", &p.tables, false},
+		{"state", &p.state, true}, {"arena", &p.arena, false}, {"counters", &p.counters, true}, {"inputs", &p.inputs, false}, {"data", &p.resident, false}, {"tables", &p.tables, false},
 	} {
 		if s.slab.bytes == 0 {
 			continue
@@ -144,7 +160,8 @@ func (p *Program) Close() {
 	}
 	p.closed = true
 	_ = p.d.Sync() // the device may be at work on what goes; that it failed, if it did, was reported
-	for _, f := range p.funcs {
+	for _, f := range p.order {
+		p.freeEvents(f)
 		for i := range f.calls {
 			_ = p.discard(&f.calls[i])
 		}
@@ -152,7 +169,7 @@ func (p *Program) Close() {
 	for _, f := range p.code {
 		_ = p.d.Unload(f)
 	}
-	for _, s := range []*slab{&p.state, &p.arena, &p.counters, &p.inputs, &p.tables} {
+	for _, s := range []*slab{&p.state, &p.arena, &p.counters, &p.inputs, &p.resident, &p.tables} {
 		if s.at != 0 {
 			_ = p.d.Free(s.at)
 		}
@@ -160,13 +177,13 @@ func (p *Program) Close() {
 }
 
 // Allocated is the number of bytes of state, arena and counters: the planned
-// peak. The device's copy of the inputs and the tables of arguments come beside
-// them; see [Program.Memory].
+// peak. The device's copy of the inputs, data sets and the tables of arguments come
+// beside them; see [Program.Memory].
 func (p *Program) Allocated() int { return p.state.bytes + p.arena.bytes + p.counters.bytes }
 
 // Memory is all that the program takes of the device, but for the kernels' code.
 func (p *Program) Memory() Memory {
-	return Memory{State: p.state.bytes, Arena: p.arena.bytes, Counters: p.counters.bytes, Inputs: p.inputs.bytes, Tables: p.tables.bytes}
+	return Memory{State: p.state.bytes, Arena: p.arena.bytes, Counters: p.counters.bytes, Inputs: p.inputs.bytes, Resident: p.resident.bytes, Tables: p.tables.bytes}
 }
 
 // ReadState copies a state out.

@@ -30,6 +30,13 @@ func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if f.feeder != nil {
+		more, err := f.feeder.contents(in)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		content = append(content, more...)
+	}
 	results, err := f.run(in.N, content)
 	if err != nil {
 		return nil, p.fail(fmt.Errorf("%s: %w", name, err))
@@ -37,38 +44,50 @@ func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
 	return results, nil
 }
 
-// contents returns the bytes of every input, by buffer.
-func (f *function) contents(in runtime.Inputs) ([][]byte, error) {
-	content := make([][]byte, len(f.plan.Buffers))
+// content is what an input is set to.
+type content struct {
+	name  string
+	at    Ptr
+	bytes []byte
+}
+
+// contents returns those of every input of a call.
+func (f *function) contents(in runtime.Inputs) ([]content, error) {
+	if err := f.checkResident(); err != nil {
+		return nil, err
+	}
+	var contents []content
 	for i, b := range f.plan.Buffers {
-		if b.Space != plan.Input {
+		if b.Space != plan.Input || b.Resident() || f.feeder != nil && i == f.fed {
 			continue
 		}
 		have := 0
+		var bytes []byte
 		switch b.Type.DType {
 		case ir.F32:
 			v := in.F32[b.Name]
-			have, content[i] = len(v), bytesOf(v)
+			have, bytes = len(v), bytesOf(v)
 		case ir.S32:
 			v := in.Labels[b.Name]
-			have, content[i] = len(v), bytesOf(v)
+			have, bytes = len(v), bytesOf(v)
 			if err := f.plan.CheckLabels(i, v); err != nil {
 				return nil, err
 			}
 		case ir.U64:
 			if v, ok := in.U64[b.Name]; ok {
-				have, content[i] = 1, bytesOf([]uint64{v})
+				have, bytes = 1, bytesOf([]uint64{v})
 			}
 		}
 		if want := f.plan.Elems(i, in.N); have != want {
 			return nil, fmt.Errorf("parameter %s (%v): expected %d elements for %d samples, found %d", b.Name, b.Type, want, in.N, have)
 		}
+		contents = append(contents, content{b.Name, Ptr(f.address(i)), bytes})
 	}
-	return content, nil
+	return contents, nil
 }
 
 // run does a call whose inputs are in order.
-func (f *function) run(n int, content [][]byte) ([][]float32, error) {
+func (f *function) run(n int, inputs []content) ([][]float32, error) {
 	c, err := f.call(n)
 	if err != nil {
 		return nil, err
@@ -78,12 +97,9 @@ func (f *function) run(n int, content [][]byte) ([][]float32, error) {
 			return nil, err
 		}
 	}
-	for i, bytes := range content {
-		if bytes == nil {
-			continue
-		}
-		if err := f.p.d.Write(Ptr(f.address(i)), bytes); err != nil {
-			return nil, fmt.Errorf("writing parameter %s: %w", f.plan.Buffers[i].Name, err)
+	for _, c := range inputs {
+		if err := f.p.d.Write(c.at, c.bytes); err != nil {
+			return nil, fmt.Errorf("writing parameter %s: %w", c.name, err)
 		}
 	}
 	if err := f.start(c); err != nil {
@@ -91,6 +107,14 @@ func (f *function) run(n int, content [][]byte) ([][]float32, error) {
 	}
 	if err := f.p.sync("waiting for the launches"); err != nil {
 		return nil, err
+	}
+	if err := f.readTimes(); err != nil {
+		return nil, err
+	}
+	if f.feeder != nil {
+		if err := f.feeder.readTimes(); err != nil {
+			return nil, err
+		}
 	}
 	if f.p.opts.Poison {
 		if err := f.checkCounters(); err != nil {
@@ -102,15 +126,31 @@ func (f *function) run(n int, content [][]byte) ([][]float32, error) {
 
 // start starts the launches of a call: as one, or one by one.
 func (f *function) start(c *call) error {
-	if c.graph != 0 {
+	if c.graph != 0 && f.watch == nil {
 		if err := f.p.d.Replay(c.graph); err != nil {
-			return fmt.Errorf("starting %d launches as one: %w", len(c.launches), err)
+			return fmt.Errorf("starting %d launches as one: %w", len(c.before)+len(c.launches), err)
 		}
 		return nil
 	}
-	for i, l := range c.launches {
+	if f.feeder != nil {
+		if err := f.feeder.each(c.before); err != nil {
+			return err
+		}
+	}
+	return f.each(c.launches)
+}
+
+// each starts launches one by one, each of which is one of the function's steps.
+func (f *function) each(launches []Launch) error {
+	if err := f.mark(0); err != nil {
+		return err
+	}
+	for i, l := range launches {
 		if err := f.p.d.Launch(l.Function, l.Grid, l.Args); err != nil {
 			return fmt.Errorf("%s: %w", f.describe(f.steps[i]), err)
+		}
+		if err := f.mark(i + 1); err != nil {
+			return err
 		}
 		if f.p.opts.Poison {
 			if err := f.poisonDead(i); err != nil {

@@ -22,6 +22,9 @@ type LoaderOptions struct {
 	Augment Augment
 	// Normalize turns bytes into numbers.
 	Normalize Normalize
+	// NumbersOnly leaves Batch.Images empty: who has the set elsewhere makes the
+	// pictures of their numbers, as the rest of the options says.
+	NumbersOnly bool
 	// Prefetch is the number of batches made ahead of their use by a goroutine
 	// of their own; 0 makes each batch when it is asked for.
 	Prefetch int
@@ -29,7 +32,7 @@ type LoaderOptions struct {
 
 // Batch is what one step of training or evaluation reads.
 type Batch struct {
-	// Images holds N pictures, float32, shape [N, H, W, C].
+	// Images holds N pictures, float32, shape [N, H, W, C]; none with NumbersOnly.
 	Images []float32
 	// Labels holds their N classes.
 	Labels []int32
@@ -119,6 +122,14 @@ func (l *Loader) Epoch(e, first int) iter.Seq2[int, *Batch] {
 		}
 		s.ahead(first, l.Batches(), yield)
 	}
+}
+
+// made is the number of elements of a picture that is made: none with NumbersOnly.
+func (l *Loader) made() int {
+	if l.opts.NumbersOnly {
+		return 0
+	}
+	return l.set.H * l.set.W * l.set.C
 }
 
 // take returns a supply that no other loop uses.

@@ -61,6 +61,23 @@ func TestLoaderKeepsTheSetsOrder(t *testing.T) {
 	require.Equal(t, []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, index)
 }
 
+// Who makes the pictures elsewhere gets the same numbers and labels.
+func TestLoaderOfNumbers(t *testing.T) {
+	set := numbered(10, 5, 5, 3)
+	for _, prefetch := range []int{0, 2} {
+		opts := everything(prefetch)
+		want := collect(newLoader(t, set, opts), 2, 1)
+		opts.NumbersOnly = true
+		got := collect(newLoader(t, set, opts), 2, 1)
+		require.Len(t, got, len(want))
+		for i := range want {
+			require.Empty(t, got[i].images)
+			require.Equal(t, want[i].index, got[i].index)
+			require.Equal(t, want[i].labels, got[i].labels)
+		}
+	}
+}
+
 func TestLoaderCounts(t *testing.T) {
 	cases := []struct {
 		n, batch int

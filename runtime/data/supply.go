@@ -13,7 +13,6 @@ type supply struct {
 }
 
 func newSupply(l *Loader) *supply {
-	size := l.set.H * l.set.W * l.set.C
 	pictures := min(l.opts.Batch, l.set.Len())
 	s := &supply{
 		loader: l,
@@ -28,7 +27,7 @@ func newSupply(l *Loader) *supply {
 	}
 	for i := range s.buffers {
 		s.buffers[i] = &Batch{
-			Images: make([]float32, pictures*size),
+			Images: make([]float32, pictures*l.made()),
 			Labels: make([]int32, pictures),
 			Index:  make([]int32, pictures),
 		}
@@ -53,7 +52,7 @@ func (s *supply) fill(buf *Batch, b int) *Batch {
 	set, opts := s.loader.set, &s.loader.opts
 	from := b * opts.Batch
 	n := min(opts.Batch, len(s.order)-from)
-	size := set.H * set.W * set.C
+	size := s.loader.made()
 	buf.N = n
 	buf.Images = buf.Images[:n*size]
 	buf.Labels = buf.Labels[:n]
@@ -61,6 +60,9 @@ func (s *supply) fill(buf *Batch, b int) *Batch {
 	for i, k := range s.order[from : from+n] {
 		buf.Index[i] = k
 		buf.Labels[i] = set.Labels[k]
+		if opts.NumbersOnly {
+			continue
+		}
 		s.write.write(buf.Images[i*size:(i+1)*size], set.Image(int(k)), opts.Augment.Choose(opts.Seed, s.epoch, k))
 	}
 	return buf

@@ -72,7 +72,7 @@ func (r *run) timeOn(ctx context.Context, function string, b *data.Batch) (time.
 	probe := *b
 	probe.N = min(b.N, probeImages)
 	probe.Images = b.Images[:len(b.Images)/b.N*probe.N]
-	probe.Labels = b.Labels[:probe.N]
+	probe.Labels, probe.Index = b.Labels[:probe.N], b.Index[:probe.N]
 	timed := func(b *data.Batch) (time.Duration, error) {
 		if err := ctx.Err(); err != nil {
 			return 0, err

@@ -24,7 +24,12 @@ func (t *tally) percent() float64 { return 100 * t.mistakes / float64(t.images) 
 // returns the batch's mean loss.
 func (r *run) call(function string, b *data.Batch, t *tally) (float64, error) {
 	r.in.N = b.N
-	r.in.F32["images"], r.in.Labels["labels"] = b.Images, b.Labels
+	r.in.Labels["labels"] = b.Labels
+	if r.o.Kept {
+		r.in.Labels["order"] = b.Index
+	} else {
+		r.in.F32["images"] = b.Images
+	}
 	out, err := r.ex.Run(function, r.in)
 	if err != nil {
 		return 0, err
@@ -44,6 +49,7 @@ func (r *run) trainEpoch(ctx context.Context, label string) error {
 	t := tally{r.at.Loss, r.at.Mistakes, r.at.Images}
 	r.o.Progress.Begin(label, int64(r.trainImages-t.images))
 	r.rate[0] = float32(r.rateOf(r.at.Epoch))
+	r.in.U64["epoch"] = uint64(r.at.Epoch)
 	for b, batch := range r.train.Epoch(r.at.Epoch, r.at.Batch) {
 		if err := ctx.Err(); err != nil {
 			return err

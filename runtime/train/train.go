@@ -43,6 +43,10 @@ type Options struct {
 	Augment   data.Augment
 	Normalize data.Normalize
 
+	// Kept says that ex keeps the data sets and makes the batches itself: its functions
+	// take the numbers of the pictures, order, and the epoch in place of images.
+	Kept bool
+
 	// Dir is the folder, which exists, that the run is kept in: its weights after
 	// the last epoch in last.safetensors, those of the epoch with the least test
 	// error, the first of equals, in best.safetensors, and checkpoints in a folder
@@ -80,7 +84,8 @@ type Summary struct {
 // initial state or from o.From, whatever ex held before. The functions of m are
 // those that irgen and autodiff write: train(images, labels, lr, seed, step) and
 // eval(images, labels), each returning the sum of the losses and the number of
-// mistakes; m.Batch is the batch.
+// mistakes; m.Batch is the batch. With o.Kept, both take order and epoch in place of
+// images, and make the batches that a data.Loader would.
 //
 // When ctx ends, Run finishes the step, keeps a checkpoint, saves the weights to
 // last.safetensors and returns ctx's error. A loss or weights that are not finite
@@ -218,12 +223,12 @@ func newRun(ex runtime.Executable, m *ir.Module, src *data.Source, o Options) (*
 	const ahead = 2
 	train, err := data.NewLoader(src.Train, data.LoaderOptions{
 		Batch: m.Batch, Seed: o.Seed, Shuffle: true, DropLast: !o.Recipe.KeepShortBatch,
-		Augment: o.Augment, Normalize: o.Normalize, Prefetch: ahead,
+		Augment: o.Augment, Normalize: o.Normalize, NumbersOnly: o.Kept, Prefetch: ahead,
 	})
 	if err != nil {
 		return nil, err
 	}
-	test, err := data.NewLoader(src.Test, data.LoaderOptions{Batch: m.Batch, Normalize: o.Normalize, Prefetch: ahead})
+	test, err := data.NewLoader(src.Test, data.LoaderOptions{Batch: m.Batch, Normalize: o.Normalize, NumbersOnly: o.Kept, Prefetch: ahead})
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +241,7 @@ func newRun(ex runtime.Executable, m *ir.Module, src *data.Source, o Options) (*
 	r.in = runtime.Inputs{
 		F32:    map[string][]float32{"lr": r.rate},
 		Labels: map[string][]int32{},
-		U64:    map[string]uint64{"seed": o.Seed},
+		U64:    map[string]uint64{"seed": o.Seed, "epoch": 0},
 	}
 	return r, nil
 }

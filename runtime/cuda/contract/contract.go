@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,7 +25,7 @@ type Options struct {
 // sees to it that it is closed.
 func Test(t *testing.T, open func(t *testing.T) cuda.Driver, o Options) {
 	for name, test := range map[string]func(*testing.T, cuda.Driver, Options){
-		"memory": memory, "copies": copies, "order": order, "misuse": misuse, "kernels": launches, "graphs": graphs, "texts at fault": faults, "close": closing,
+		"memory": memory, "copies": copies, "order": order, "misuse": misuse, "kernels": launches, "graphs": graphs, "events": events, "texts at fault": faults, "close": closing,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t), o) })
 	}
@@ -268,6 +269,41 @@ func graphs(t *testing.T, d cuda.Driver, o Options) {
 		require.NoError(t, d.Discard(g))
 	}
 	require.NoError(t, d.Sync())
+}
+
+// events are moments between what was asked for.
+func events(t *testing.T, d cuda.Driver, _ Options) {
+	var all []cuda.Event
+	p := alloc(t, d, 1<<20)
+	for range 3 {
+		e, err := d.NewEvent()
+		require.NoError(t, err)
+		require.NotZero(t, e)
+		require.NotContains(t, all, e)
+		all = append(all, e)
+		require.NoError(t, d.Record(e))
+		require.NoError(t, d.Fill(p, 1, 1<<20))
+	}
+	first, err := d.Elapsed(all[0], all[1])
+	require.NoError(t, err)
+	second, err := d.Elapsed(all[1], all[2])
+	require.NoError(t, err)
+	both, err := d.Elapsed(all[0], all[2])
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, first, time.Duration(0))
+	require.InDelta(t, both, first+second, 3000, "nanoseconds, of a clock of half a microsecond")
+	require.NoError(t, d.Record(all[0])) // now the last of them
+	turned, err := d.Elapsed(all[2], all[0])
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, turned, time.Duration(0))
+	for _, e := range all {
+		require.NoError(t, d.FreeEvent(e))
+		require.Error(t, d.FreeEvent(e))
+		require.Error(t, d.Record(e))
+	}
+	_, err = d.Elapsed(all[0], all[1])
+	require.Error(t, err)
+	require.NoError(t, d.Free(p))
 }
 
 func faults(t *testing.T, d cuda.Driver, _ Options) {

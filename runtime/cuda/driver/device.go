@@ -67,7 +67,7 @@ type Device struct {
 	kernels map[cuda.Function]*kernel
 	last    cuda.Function
 	graphs  map[cuda.Graph]graph
-	events  map[Event]bool
+	events  map[cuda.Event]bool
 	launch  launch
 
 	lost   error // what the device said
@@ -82,7 +82,7 @@ func Open(o Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{l: l, o: o, buffers: map[cuda.Ptr]int{}, kernels: map[cuda.Function]*kernel{}, graphs: map[cuda.Graph]graph{}, events: map[Event]bool{}}
+	d := &Device{l: l, o: o, buffers: map[cuda.Ptr]int{}, kernels: map[cuda.Function]*kernel{}, graphs: map[cuda.Graph]graph{}, events: map[cuda.Event]bool{}}
 	if err := d.identify(); err != nil {
 		return nil, err
 	}

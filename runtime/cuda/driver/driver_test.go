@@ -322,7 +322,7 @@ func TestEvents(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2*time.Millisecond, took, "the fake's clock goes half a millisecond for everything")
 	require.NoError(t, d.FreeEvent(from))
-	require.EqualError(t, d.Record(from), fmt.Sprintf("there is no event %#x", uintptr(from)))
+	require.EqualError(t, d.Record(from), fmt.Sprintf("there is no event %#x", uint64(from)))
 	_, err = d.Elapsed(from, to)
 	require.ErrorContains(t, err, "there is no event")
 }

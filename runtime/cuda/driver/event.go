@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"time"
 	"unsafe"
+
+	"wrnc/runtime/cuda"
 )
 
-// Event is a moment in the order of work, for measuring times on the device.
-type Event uintptr
-
-// NewEvent makes an event.
-func (d *Device) NewEvent() (Event, error) {
+// NewEvent is cuda.Driver's.
+func (d *Device) NewEvent() (cuda.Event, error) {
 	defer d.leave()
 	if err := d.enter(); err != nil {
 		return 0, err
@@ -19,25 +18,25 @@ func (d *Device) NewEvent() (Event, error) {
 	if err := d.do(cuEventCreate, uintptr(unsafe.Pointer(&e)), eventDefault); err != nil {
 		return 0, err
 	}
-	d.events[Event(e)] = true
-	return Event(e), nil
+	d.events[cuda.Event(e)] = true
+	return cuda.Event(e), nil
 }
 
-// FreeEvent gives back an event.
-func (d *Device) FreeEvent(e Event) error { return d.onEvent(e, true, cuEventDestroy, uintptr(e)) }
+// FreeEvent is cuda.Driver's.
+func (d *Device) FreeEvent(e cuda.Event) error { return d.onEvent(e, true, cuEventDestroy, uintptr(e)) }
 
-// Record makes the event the moment at which all that was asked for so far is done.
-func (d *Device) Record(e Event) error {
+// Record is cuda.Driver's.
+func (d *Device) Record(e cuda.Event) error {
 	return d.onEvent(e, false, cuEventRecord, uintptr(e), d.stream)
 }
 
-func (d *Device) onEvent(e Event, end bool, f function, args ...uintptr) error {
+func (d *Device) onEvent(e cuda.Event, end bool, f function, args ...uintptr) error {
 	defer d.leave()
 	if err := d.enter(); err != nil {
 		return err
 	}
 	if !d.events[e] {
-		return fmt.Errorf("there is no event %#x", uintptr(e))
+		return fmt.Errorf("there is no event %#x", uint64(e))
 	}
 	if err := d.do(f, args...); err != nil {
 		return err
@@ -48,15 +47,15 @@ func (d *Device) onEvent(e Event, end bool, f function, args ...uintptr) error {
 	return nil
 }
 
-// Elapsed waits for two recorded events and returns the time between them.
-func (d *Device) Elapsed(from, to Event) (time.Duration, error) {
+// Elapsed is cuda.Driver's.
+func (d *Device) Elapsed(from, to cuda.Event) (time.Duration, error) {
 	defer d.leave()
 	if err := d.enter(); err != nil {
 		return 0, err
 	}
-	for _, e := range []Event{from, to} {
+	for _, e := range []cuda.Event{from, to} {
 		if !d.events[e] {
-			return 0, fmt.Errorf("there is no event %#x", uintptr(e))
+			return 0, fmt.Errorf("there is no event %#x", uint64(e))
 		}
 		if err := d.do(cuEventSynchronize, uintptr(e)); err != nil {
 			return 0, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"wrnc/kernels/harness"
 	"wrnc/runtime/cuda"
@@ -28,7 +29,8 @@ type Device struct {
 	m       *harness.Machine
 	kernels map[cuda.Function]kernel
 	graphs  map[cuda.Graph][]cuda.Launch
-	last    uint64 // handle of a function or a graph
+	events  map[cuda.Event]time.Time // zero: not recorded
+	last    uint64                   // handle of a function, a graph or an event
 	total   harness.Counters
 }
 
@@ -47,7 +49,7 @@ func Open(h *harness.Harness, o Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Device{o: o, h: h, m: m, kernels: map[cuda.Function]kernel{}, graphs: map[cuda.Graph][]cuda.Launch{}}, nil
+	return &Device{o: o, h: h, m: m, kernels: map[cuda.Function]kernel{}, graphs: map[cuda.Graph][]cuda.Launch{}, events: map[cuda.Event]time.Time{}}, nil
 }
 
 // Counters say how much all launches together did.
@@ -174,6 +176,41 @@ func (d *Device) Discard(g cuda.Graph) error {
 		return fmt.Errorf("there is no graph %d", g)
 	}
 	delete(d.graphs, g)
+	return nil
+}
+
+// NewEvent is cuda.Driver's.
+func (d *Device) NewEvent() (cuda.Event, error) {
+	d.last++
+	d.events[cuda.Event(d.last)] = time.Time{}
+	return cuda.Event(d.last), nil
+}
+
+// Record is cuda.Driver's.
+func (d *Device) Record(e cuda.Event) error {
+	if _, ok := d.events[e]; !ok {
+		return fmt.Errorf("there is no event %d", e)
+	}
+	d.events[e] = time.Now()
+	return nil
+}
+
+// Elapsed is cuda.Driver's: the time is this machine's.
+func (d *Device) Elapsed(from, to cuda.Event) (time.Duration, error) {
+	for _, e := range []cuda.Event{from, to} {
+		if d.events[e].IsZero() {
+			return 0, fmt.Errorf("there is no event %d, or it was never recorded", e)
+		}
+	}
+	return d.events[to].Sub(d.events[from]), nil
+}
+
+// FreeEvent is cuda.Driver's.
+func (d *Device) FreeEvent(e cuda.Event) error {
+	if _, ok := d.events[e]; !ok {
+		return fmt.Errorf("there is no event %d", e)
+	}
+	delete(d.events, e)
 	return nil
 }
 
