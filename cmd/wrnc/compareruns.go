@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -68,6 +69,7 @@ func (f runFacts) settings() []setting {
 		named("changed", f.changes()),
 		minor(named("drops", strings.Trim(strings.ReplaceAll(fmt.Sprint(f.Drops), " ", ", "), "[]"))),
 		minor(named("labels", shortHash(f.Labels))),
+		minor(named("device", cmp.Or(f.Device, "none"))),
 		minor(named("plan", shortHash(f.Plan))),
 	}
 }
@@ -106,6 +108,8 @@ func (f runFacts) changes() string {
 			words = append(words, fmt.Sprintf("rates x%.4g from step %d", c.RateScale, c.Step))
 		case c.ISA != "":
 			words = append(words, fmt.Sprintf("%s from step %d", c.ISA, c.Step))
+		case c.Device != "" && c.Plan == "":
+			words = append(words, fmt.Sprintf("%s from step %d", c.Device, c.Step))
 		default:
 			words = append(words, fmt.Sprintf("another plan from step %d", c.Step))
 		}
