@@ -26,6 +26,7 @@ type commands struct {
 	Show    showCommand    `cmd:"" help:"Print a network with every default, and where each comes from."`
 	Expand  expandCommand  `cmd:"" help:"Print a network as layers."`
 	Fmt     fmtCommand     `cmd:"" help:"Print or rewrite network files in their canonical layout."`
+	Verify  verifyCommand  `cmd:"" help:"Compare a machine's kernels with the interpreter."`
 	Check   checkCommand   `cmd:"" help:"Compare with the paper: wrnc check paper."`
 	Version versionCommand `cmd:"" help:"Say which wrnc this is."`
 }

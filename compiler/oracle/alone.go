@@ -47,7 +47,7 @@ func (r *Region) Key() (string, error) {
 // alone does so for a fusion of the name, with the attributes that named makes of
 // those of its nodes.
 func (r *Region) alone(name string, named func(ir.Attrs) ir.Attrs) (*Alone, error) {
-	g := newFunc(name, r.p.Batch)
+	g := newFunc(r.p.Net, r.p.Batch)
 	a := &Alone{Func: g}
 	to := map[*ir.Value]*ir.Value{}
 	for i, v := range r.Node.Args {

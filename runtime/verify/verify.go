@@ -127,6 +127,11 @@ func Run(ctx context.Context, n Network, o Options) (*Report, error) {
 	afford(jobs, o.Limit)
 	v := &verifier{net: n, o: o, plans: plans, report: &Report{}}
 	defer v.close()
+	if slices.ContainsFunc(jobs, v.calls) { // first: this compiles all kernels at once
+		if err := v.load(); err != nil {
+			return v.report, err
+		}
+	}
 	for i, j := range jobs {
 		if err := ctx.Err(); err != nil {
 			return v.report, err
@@ -208,6 +213,9 @@ func (v *verifier) close() {
 		}
 	}
 }
+
+// calls tells whether a job calls a whole function.
+func (v *verifier) calls(j job) bool { return j.region == nil && (!j.skip || v.o.Other != nil) }
 
 func (v *verifier) run(j job) error {
 	if j.region != nil {

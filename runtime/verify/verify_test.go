@@ -36,10 +36,15 @@ func onCPU(isa *kernels.ISA) verify.Target {
 
 func options() verify.Options { return verify.Options{Samples: 3, Seed: 1, Limit: math.Inf(1)} }
 
-func print(t *testing.T, r *verify.Report) {
+// wrong are the names of what is off, with what it is compared with.
+func wrong(r *verify.Report) []string {
+	var list []string
 	for _, c := range r.Checks {
-		t.Logf("%-6s %-24s x%d %d samples, against the %s: %.2g of %.2g (%s)", c.Function, c.Name(), c.Alike, c.Samples, c.Against, c.Worst.Error, c.Worst.Tolerance, c.Worst.Name)
+		if !c.OK() {
+			list = append(list, c.Name()+" against the "+c.Against)
+		}
 	}
+	return list
 }
 
 func TestCPU(t *testing.T) {
@@ -48,8 +53,7 @@ func TestCPU(t *testing.T) {
 			m := module(t, "WRN-10-2; dropout 0.3", ir.F32, 9)
 			r, err := verify.Run(context.Background(), verify.Network{Module: m, Target: onCPU(isa)}, options())
 			require.NoError(t, err)
-			print(t, r)
-			require.True(t, r.OK(), "%v", r)
+			require.Empty(t, wrong(r))
 			require.Empty(t, r.LeftOut)
 			regions := 0
 			for _, c := range r.Checks {
@@ -62,4 +66,65 @@ func TestCPU(t *testing.T) {
 			require.Equal(t, all, regions, "every region is checked, or one like it")
 		})
 	}
+}
+
+// TestFaultsAreNamed gives the CPU target a row function that is wrong in one element,
+// and a network whose buffers overlap. The first shows in the regions that use the
+// function, and in the functions; the second only in a function.
+func TestFaultsAreNamed(t *testing.T) {
+	m := module(t, "WRN-10-1; dropout 0.3", ir.F32, 8)
+	isa := *kernels.Detect()
+	mask := isa.MaskScale
+	isa.MaskScale = func(dst, x []float32, m []uint32, n int, scale float32) {
+		mask(dst, x, m, n, scale)
+		dst[n-1] *= 1 + 1.0/1024
+	}
+	r, err := verify.Run(context.Background(), verify.Network{Module: m, Target: onCPU(&isa)}, options())
+	require.NoError(t, err)
+	require.Contains(t, wrong(r), "g1.b0.conv2 against the interpreter", "a dropout mask is in its prologue")
+	require.Contains(t, wrong(r), "g3.b0.conv2.dgrad against the interpreter", "and in the epilogue of its gradient")
+	require.NotContains(t, wrong(r), "g1.b0.conv1 against the interpreter")
+	require.NotContains(t, wrong(r), "g1.b0.conv1.w.update against the interpreter")
+
+	target := onCPU(kernels.Detect())
+	load := target.Load
+	target.Load = func(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+		if m.State("conv0.w") != nil { // the whole network
+			last := plans[0].Launches[len(plans[0].Launches)-1]
+			plans[0].Launches[len(plans[0].Launches)-1], plans[0].Launches[1] = plans[0].Launches[1], last
+		}
+		return load(m, plans)
+	}
+	r, err = verify.Run(context.Background(), verify.Network{Module: m, Target: target}, options())
+	require.NoError(t, err)
+	require.Equal(t, []string{"train against the interpreter"}, wrong(r))
+}
+
+// TestLimit leaves out what is dear, and says so.
+func TestLimit(t *testing.T) {
+	m := module(t, "WRN-10-1", ir.F32, 8)
+	n := verify.Network{Module: m, Target: onCPU(kernels.Detect())}
+	o := options()
+	o.Limit = 1e6
+	var next []string
+	o.Progress = func(done, all int, name string) { next = append(next, name) }
+	r, err := verify.Run(context.Background(), n, o)
+	require.NoError(t, err)
+	require.Empty(t, wrong(r))
+	done := 0.0
+	for _, l := range r.LeftOut {
+		require.Greater(t, l.MACs, 1e5)
+		done++
+	}
+	require.Positive(t, done)
+	require.Len(t, next, len(r.Checks)+len(r.LeftOut)+1)
+	require.NotContains(t, r.LeftOut, verify.LeftOut{Function: "train", Region: "loss"})
+
+	o.Samples = 4
+	_, err = verify.Run(context.Background(), n, o)
+	require.EqualError(t, err, "4 samples: the network is compiled for 1 to 3")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = verify.Run(ctx, n, options())
+	require.ErrorIs(t, err, context.Canceled)
 }

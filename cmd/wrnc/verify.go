@@ -1,0 +1,272 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	goruntime "runtime"
+	"strings"
+	"text/tabwriter"
+
+	"wrnc/compiler"
+	"wrnc/compiler/ir"
+	"wrnc/compiler/plan"
+	"wrnc/dsl"
+	"wrnc/runtime"
+	"wrnc/runtime/metrics"
+	"wrnc/runtime/verify"
+)
+
+// verifyCommand is `wrnc verify`.
+type verifyCommand struct {
+	Network   string  `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default WRN-10-1 with dropout."`
+	Target    string  `help:"auto (the GPU where there is one), cuda or cpu." default:"auto" placeholder:"T"`
+	Device    *int    `help:"cuda: the number of the GPU, among those of CUDA_VISIBLE_DEVICES; 0 by default." placeholder:"N"`
+	ISA       string  `name:"isa" help:"cpu: instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
+	Threads   *int    `help:"cpu: worker threads, by default one a CPU." placeholder:"N"`
+	Precision string  `help:"f32, the default; or for cuda tf32 or bf16, which use tensor cores." placeholder:"P"`
+	Batch     int     `help:"Images in the batch that kernels are planned for." default:"4" placeholder:"N"`
+	Samples   *int    `help:"Images to compute with, by default the batch, but at most 4." placeholder:"N"`
+	Limit     float64 `help:"Leave out what would take the interpreter more than this in all, in billions of multiply-adds, the dearest first." default:"10" placeholder:"X"`
+	Seed      uint64  `help:"Of the random inputs." default:"1" placeholder:"N"`
+	NoFuse    bool    `help:"Verify every operation as a kernel of its own."`
+	JSON      bool    `help:"Print one JSON object; words go to standard error."`
+}
+
+// Help shows examples.
+func (c *verifyCommand) Help() string {
+	return "Runs the kernels of each region of the network on random inputs, then whole training steps, evaluation and inference, and compares with " +
+		"the interpreter, which is slow and obvious; on a GPU whole functions with the cpu target too. An error is relative to the largest element of a result. " +
+		"Regions with the same kernels are run once. The exit code is 1 if anything disagrees.\n\n" +
+		"Examples:\n\n  wrnc verify\n  wrnc verify WRN-16-4 --limit 50\n  wrnc verify WRN-16-8 --target cuda --precision bf16 --batch 128 --samples 3"
+}
+
+// verifyFacts is what `wrnc verify --json` prints.
+type verifyFacts struct {
+	Model     string          `json:"model"`
+	Target    string          `json:"target"`
+	ISA       string          `json:"isa"`
+	Device    string          `json:"device,omitempty"`
+	Precision string          `json:"precision"`
+	Batch     int             `json:"batch"`
+	Samples   int             `json:"samples"`
+	OK        bool            `json:"ok"`
+	Checks    []verifyCheck   `json:"checks"`
+	LeftOut   []verifyLeftOut `json:"left_out"`
+}
+
+type verifyCheck struct {
+	Function  string         `json:"function"`
+	Region    string         `json:"region,omitempty"` // none: the function as a whole
+	Kernels   []string       `json:"kernels,omitempty"`
+	Alike     int            `json:"alike,omitempty"` // regions that have these kernels
+	Against   string         `json:"against"`
+	Samples   int            `json:"samples"`
+	OK        bool           `json:"ok"`
+	Error     metrics.Number `json:"error"` // of the worst result, relative to its largest element
+	Tolerance float64        `json:"tolerance"`
+	Result    string         `json:"result"`
+	Element   int            `json:"element"`
+	Got       metrics.Number `json:"got"`
+	Want      metrics.Number `json:"want"`
+}
+
+type verifyLeftOut struct {
+	Function string  `json:"function"`
+	Region   string  `json:"region,omitempty"`
+	MACs     float64 `json:"macs"` // that the interpreter would need
+}
+
+// defaultVerified is what is verified without a network: small, and of every kind of
+// kernel that the paper's networks have.
+const defaultVerified = "model WRN-10-1\ndropout 0.3\n"
+
+// Run verifies.
+func (c *verifyCommand) Run(s *session) (err error) {
+	samples, err := c.samples()
+	if err != nil {
+		return err
+	}
+	net, err := c.load()
+	if err != nil {
+		return err
+	}
+	words := s.stdout
+	if c.JSON {
+		words = s.stderr
+	}
+	machines := runCommand{Target: c.Target, Device: c.Device, ISA: c.ISA, Threads: c.Threads, Precision: c.Precision, JSON: c.JSON}
+	t, on, err := machines.machine(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, on.close()) }()
+	precision := machines.precision()
+	n, err := c.network(net, precision, t.name, on)
+	if err != nil {
+		return err
+	}
+	options := verify.Options{Samples: samples, Seed: c.Seed, Limit: c.Limit * 1e9, Progress: s.verifying(words)}
+	if t.name != "cpu" {
+		if options.Other, err = c.byCPU(net, words); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(words, "%s on %s (%s), %v, batches of %d, %d images\n", net.Name, t.name, on.describe(), precision, c.Batch, samples)
+	ctx, stop := interruptible(func() {})
+	defer stop()
+	report, failed := verify.Run(ctx, *n, options)
+	if report == nil {
+		return failed
+	}
+	facts := verifyFacts{Model: net.Name, Target: t.name, ISA: on.arch().ISA, Device: on.device(), Precision: precision.String(), Batch: c.Batch, Samples: samples}
+	facts.fill(report, failed == nil)
+	if c.JSON {
+		err = s.printJSON(facts)
+	} else {
+		err = facts.print(s.stdout)
+	}
+	return errors.Join(err, interrupted(failed, "what is above was verified"), facts.verdict())
+}
+
+// samples checks the flags with numbers and returns how many samples to run.
+func (c *verifyCommand) samples() (int, error) {
+	if err := errors.Join(within("--batch", &c.Batch, 1, maxBatch), within("--samples", c.Samples, 1, c.Batch)); err != nil {
+		return 0, err
+	}
+	if !(c.Limit > 0) || math.IsInf(c.Limit, 0) {
+		return 0, usagef("--limit %v: expected a number above 0", c.Limit)
+	}
+	if c.Samples != nil {
+		return *c.Samples, nil
+	}
+	return min(c.Batch, 4), nil
+}
+
+func (c *verifyCommand) load() (*dsl.Network, error) {
+	if c.Network == "" {
+		return dsl.Load("<the network to verify>", []byte(defaultVerified))
+	}
+	return loadNetwork(c.Network)
+}
+
+// network compiles for a machine.
+func (c *verifyCommand) network(net *dsl.Network, precision ir.DType, name string, on machine) (*verify.Network, error) {
+	result, err := compiler.Compile(net, compiler.Options{Batch: c.Batch, Precision: precision, Fuse: !c.NoFuse, Verify: true})
+	if err != nil {
+		return nil, err
+	}
+	plans, err := layOut(result.Module, on.arch())
+	if err != nil {
+		return nil, err
+	}
+	if err := on.afford(memoryOf(plans)); err != nil {
+		return nil, err
+	}
+	return &verify.Network{Module: result.Module, Target: verify.Target{Name: name, Arch: on.arch(), Load: func(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+		return on.load(m, plans, nil)
+	}}}, nil
+}
+
+// byCPU is the network for this machine's processor, which computes in f32.
+func (c *verifyCommand) byCPU(net *dsl.Network, words io.Writer) (*verify.Network, error) {
+	threads := goruntime.GOMAXPROCS(0)
+	if c.Threads != nil {
+		threads = *c.Threads
+	}
+	on, err := openCPU(machineChoice{isa: "auto", threads: threads, precision: ir.F32, words: words})
+	if err != nil {
+		return nil, err
+	}
+	return c.network(net, ir.F32, "cpu", on)
+}
+
+// verifying draws progress where people look on.
+func (s *session) verifying(words io.Writer) func(done, all int, next string) {
+	width, is := terminal(words)
+	if !is {
+		return nil
+	}
+	return func(done, all int, next string) {
+		line := fmt.Sprintf("%d of %d  %s", done, all, next)
+		if done == all {
+			line = ""
+		}
+		fmt.Fprintf(words, "\r%-*.*s\r", max(width-1, 0), max(width-1, 0), line)
+	}
+}
+
+// fill takes the report over; whole tells whether it is of all that was to be verified.
+func (f *verifyFacts) fill(r *verify.Report, whole bool) {
+	f.OK = r.OK() && whole
+	f.Checks, f.LeftOut = []verifyCheck{}, []verifyLeftOut{}
+	for _, c := range r.Checks {
+		d := c.Worst
+		f.Checks = append(f.Checks, verifyCheck{Function: c.Function, Region: c.Region, Kernels: c.Kernels, Alike: c.Alike, Against: c.Against, Samples: c.Samples, OK: c.OK(),
+			Error: metrics.Number(d.Error), Tolerance: d.Tolerance, Result: d.Name, Element: d.Element, Got: metrics.Number(d.Got), Want: metrics.Number(d.Want)})
+	}
+	for _, l := range r.LeftOut {
+		f.LeftOut = append(f.LeftOut, verifyLeftOut{Function: l.Function, Region: l.Region, MACs: l.MACs})
+	}
+}
+
+// print writes the table.
+func (f *verifyFacts) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nfunction\tregion\tkernels\talike\t     error\ttolerance\t\tworst result")
+	for _, c := range f.Checks {
+		region, kernels, alike, verdict := c.Region, fmt.Sprint(len(c.Kernels)), fmt.Sprint(c.Alike), "ok"
+		if region == "" {
+			region, kernels, alike = "(whole, against the "+c.Against+")", "", ""
+		}
+		worst := c.Result
+		if !c.OK {
+			verdict = "WRONG"
+			worst = fmt.Sprintf("%s: element %d is %v, expected %v", c.Result, c.Element, float64(c.Got), float64(c.Want))
+		}
+		allowed := "exact"
+		if c.Tolerance > 0 {
+			allowed = fmt.Sprintf("%.2g", c.Tolerance)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%7s\t%5s\t%10s\t%9s\t%s\t%s\n", c.Function, region, kernels, alike, fmt.Sprintf("%.2g", float64(c.Error)), allowed, verdict, worst)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	regions := 0
+	for _, c := range f.Checks {
+		regions += c.Alike
+	}
+	fmt.Fprintf(w, "\n%d regions verified%s\n", regions, f.leftOut())
+	return nil
+}
+
+// leftOut says what the limit left out.
+func (f *verifyFacts) leftOut() string {
+	if len(f.LeftOut) == 0 {
+		return ""
+	}
+	var names []string
+	macs := 0.0
+	for _, l := range f.LeftOut {
+		names = append(names, cmp.Or(l.Region, "the whole of "+l.Function))
+		macs += l.MACs
+	}
+	return fmt.Sprintf("; left out by --limit, which %.3g more would take in: %s", math.Ceil(macs/1e8)/10, strings.Join(names, ", "))
+}
+
+// verdict is an error where something disagrees.
+func (f *verifyFacts) verdict() error {
+	var wrong []string
+	for _, c := range f.Checks {
+		if !c.OK {
+			wrong = append(wrong, cmp.Or(c.Region, "the whole of "+c.Function))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d comparisons disagree: %s; please report it with this output and that of wrnc doctor", len(wrong), len(f.Checks), strings.Join(wrong, ", "))
+}
