@@ -20,7 +20,8 @@ type dataSet struct {
 	network string // what to train without a network: the paper's best one for this data
 	folder  string // where its files lie by default; "" where it has none
 	open    func(dir string, input [3]int) (*data.Source, error)
-	classes int // of a folder of the user's own; 0 for the data sets of the table
+	find    func(dir string) (string, error) // the folder that has its files; nil where it has none
+	classes int                              // of a folder of the user's own; 0 for the data sets of the table
 }
 
 // dataSets is the table of data sets.
@@ -30,11 +31,11 @@ func dataSets() []dataSet {
 	}
 	return []dataSet{
 		// No network of the paper was trained on digits; the smallest one does well.
-		{"digits", "model WRN-10-1\ndata digits\n", "", files(func(string) (*data.Source, error) { return data.Digits(), nil }), 0},
+		{"digits", "model WRN-10-1\ndata digits\n", "", files(func(string) (*data.Source, error) { return data.Digits(), nil }), nil, 0},
 		// Table 9: 3.8 %, 18.3 % and 1.54 %.
-		{"cifar10", "model WRN-40-10\ndropout 0.3\ndata cifar10\n", "data", files(data.OpenCIFAR10), 0},
-		{"cifar100", "model WRN-40-10\ndropout 0.3\ndata cifar100\n", "data", files(data.OpenCIFAR100), 0},
-		{"svhn", "model WRN-16-8\ndropout 0.4\ndata svhn\n", "data", files(data.OpenSVHN), 0},
+		{"cifar10", "model WRN-40-10\ndropout 0.3\ndata cifar10\n", "data", files(data.OpenCIFAR10), data.FindCIFAR10, 0},
+		{"cifar100", "model WRN-40-10\ndropout 0.3\ndata cifar100\n", "data", files(data.OpenCIFAR100), data.FindCIFAR100, 0},
+		{"svhn", "model WRN-16-8\ndropout 0.4\ndata svhn\n", "data", files(data.OpenSVHN), data.FindSVHN, 0},
 	}
 }
 

@@ -29,6 +29,22 @@ type versionFacts struct {
 
 // Run prints which wrnc this is and what this machine can run.
 func (c *versionCommand) Run(s *session) error {
+	facts := thisVersion()
+	if c.JSON {
+		return s.printJSON(facts)
+	}
+	_, err := fmt.Fprintf(s.stdout, "%s, %s %s\ntargets: %s\ninstruction sets of this machine: %s\n",
+		facts.name(), facts.Go, facts.System, strings.Join(facts.Targets, ", "), strings.Join(facts.ISAs, ", "))
+	return err
+}
+
+// name is wrnc with its version and revision.
+func (f versionFacts) name() string {
+	return strings.TrimSpace(fmt.Sprintf("wrnc %s %s", f.Version, f.Revision))
+}
+
+// thisVersion is what the program knows of itself and of its machine.
+func thisVersion() versionFacts {
 	facts := versionFacts{Version: "(devel)", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Targets: targetNames()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
@@ -43,14 +59,5 @@ func (c *versionCommand) Run(s *session) error {
 	for _, isa := range kernels.Available() {
 		facts.ISAs = append(facts.ISAs, isa.Name)
 	}
-	if c.JSON {
-		return s.printJSON(facts)
-	}
-	revision := ""
-	if facts.Revision != "" {
-		revision = " " + facts.Revision
-	}
-	_, err := fmt.Fprintf(s.stdout, "wrnc %s%s, %s %s\ntargets: %s\ninstruction sets of this machine: %s\n",
-		facts.Version, revision, facts.Go, facts.System, strings.Join(facts.Targets, ", "), strings.Join(facts.ISAs, ", "))
-	return err
+	return facts
 }

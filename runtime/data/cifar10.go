@@ -8,6 +8,10 @@ package data
 // that is missing or damaged and says where to get it.
 func OpenCIFAR10(dir string) (*Source, error) { return cifar10().open(dir) }
 
+// FindCIFAR10 returns the folder, dir or the one in it, that has the files of the right
+// sizes. It reads none. A *MissingError says that they are not all there.
+func FindCIFAR10(dir string) (string, error) { return cifar10().look(dir) }
+
 // cifar10 describes CIFAR-10: a record has one label.
 func cifar10() cifarSet {
 	return cifarSet{

@@ -33,12 +33,7 @@ func svhnTest() []matFile { return []matFile{{"test_32x32.mat", 26032}} }
 // The files may be compressed or not. One that has another number of pictures
 // than the published one is read all the same, with a note.
 func OpenSVHN(dir string) (*Source, error) {
-	place := fileSet{name: "svhn", folder: "svhn",
-		how: "download all three from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to"}
-	for _, f := range append(svhnTrain(), svhnTest()...) {
-		place.files = append(place.files, f.name)
-	}
-	found, err := place.find(dir)
+	found, err := FindSVHN(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +51,17 @@ func OpenSVHN(dir string) (*Source, error) {
 		src.Notes = append(src.Notes, notes...)
 	}
 	return src, nil
+}
+
+// FindSVHN returns the folder, dir or the one in it, that has the files. It reads none.
+// A *MissingError says that they are not all there.
+func FindSVHN(dir string) (string, error) {
+	place := fileSet{name: "svhn", folder: "svhn",
+		how: "download all three from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to"}
+	for _, f := range append(svhnTrain(), svhnTest()...) {
+		place.files = append(place.files, f.name)
+	}
+	return place.find(dir)
 }
 
 // readSVHNFiles reads files of a folder into one set. The pictures' memory is
