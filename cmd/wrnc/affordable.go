@@ -17,7 +17,7 @@ func affordable(bytes int, meminfo string) error {
 		return err
 	}
 	if known && int64(bytes) > free {
-		return fmt.Errorf("training needs %s of memory, and %s are free; take a smaller --batch or a smaller network", formatBytes(bytes), formatBytes(int(free)))
+		return fmt.Errorf("this needs %s of memory, and %s are free; take a smaller --batch or a smaller network", formatBytes(bytes), formatBytes(int(free)))
 	}
 	return nil
 }

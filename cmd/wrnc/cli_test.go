@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"wrnc/bench/benchtest"
 	"wrnc/compiler"
 	"wrnc/runtime/cuda/nvrtc"
 	"wrnc/runtime/data/datatest"
@@ -21,12 +22,13 @@ import (
 
 func TestMain(m *testing.M) {
 	nvrtc.Worker()
-	if os.Getenv("WRNC_LIBCUDA") == "" { // a test that wants a GPU says so
+	systemLibcuda = os.Getenv("WRNC_LIBCUDA")
+	if systemLibcuda == "" { // a test that wants a GPU says so
 		if err := os.Setenv("WRNC_LIBCUDA", noLibrary); err != nil {
 			panic(err)
 		}
 	}
-	testscript.Main(m, map[string]func(){"wrnc": main, "wrnctiny": tiny})
+	testscript.Main(m, map[string]func(){"wrnc": main, "wrnctiny": tiny, "fakepython": benchtest.Main})
 }
 
 // TestCommands runs the sessions of testdata/cli.

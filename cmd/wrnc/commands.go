@@ -22,6 +22,7 @@ type commands struct {
 	Build   buildCommand   `cmd:"" help:"Compile a network and write down every stage."`
 	Run     runCommand     `cmd:"" help:"Train a network."`
 	Plot    plotCommand    `cmd:"" help:"Draw the curves of runs, and compare them."`
+	Bench   benchCommand   `cmd:"" help:"Measure how fast networks train or infer, here and in PyTorch."`
 	Summary summaryCommand `cmd:"" help:"Say what a network is made of, before anything runs."`
 	Show    showCommand    `cmd:"" help:"Print a network with every default, and where each comes from."`
 	Expand  expandCommand  `cmd:"" help:"Print a network as layers."`

@@ -11,6 +11,9 @@ import (
 // noLibrary is the libcuda of tests that want no GPU, whatever the machine has.
 const noLibrary = "/nowhere/libcuda.so.1"
 
+// systemLibcuda is what $WRNC_LIBCUDA was when the tests began.
+var systemLibcuda string
+
 // fakeCUDA gives what follows in a script a GPU that executes no kernel, and an NVRTC
 // that compiles none.
 func fakeCUDA(ts *testscript.TestScript, neg bool, args []string) {

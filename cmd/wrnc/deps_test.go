@@ -70,11 +70,12 @@ const imports = `
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
-	cmd/wrnc:           runtime runtime/verify runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train kernels/cpu
+	cmd/wrnc:           runtime runtime/verify runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train kernels/cpu bench
 	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/nvrtc runtime/cuda/cache
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
-	bench/step:         dsl compiler compiler/ir compiler/plan compiler/lower runtime runtime/cpu kernels/cpu
+	bench:              kernels/cpu
+	bench/benchtest:
 `
 
 const module = "wrnc/"

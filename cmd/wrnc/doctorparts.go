@@ -30,7 +30,7 @@ type examination struct {
 
 func (e *examination) program() []finding {
 	v := thisVersion()
-	return []finding{{Part: "wrnc", State: fine, Text: fmt.Sprintf("%s, built by %s for %s", strings.TrimPrefix(v.name(), "wrnc "), v.Go, v.System),
+	return []finding{{Part: "wrnc", State: fine, Text: fmt.Sprintf("%v, built by %s for %s", v, v.Go, v.System),
 		Facts: map[string]any{"version": v.Version, "revision": v.Revision, "go": v.Go, "system": v.System}}}
 }
 

@@ -99,7 +99,7 @@ func (g *gpuMachine) afford(planned memory) error {
 		return err
 	}
 	if need := planned.peak(0); need > free {
-		return fmt.Errorf("training needs %s of the GPU's memory, and %s of %s are free; take a smaller --batch or a smaller network, and see nvidia-smi for the processes that hold the rest",
+		return fmt.Errorf("this needs %s of the GPU's memory, and %s of %s are free; take a smaller --batch or a smaller network, and see nvidia-smi for the processes that hold the rest",
 			formatBytes(need), formatBytes(free), formatBytes(total))
 	}
 	return nil

@@ -2,10 +2,14 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"wrnc/compiler/ir"
+	"wrnc/compiler/irgen"
 	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
+	"wrnc/runtime"
+	"wrnc/runtime/data"
 )
 
 // layOut plans functions of a compiled module; no names means all of them.
@@ -31,6 +35,58 @@ func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, er
 		plans = append(plans, p)
 	}
 	return plans, nil
+}
+
+// laidOut is a compiled module, planned.
+type laidOut struct {
+	module  *ir.Module
+	plans   []*plan.Plan // of the functions that are called
+	kept    []keptSet    // data sets that the machine keeps; none where the host makes the batches
+	loaders []*plan.Plan // that make batches of them
+}
+
+// keptSet is a data set in the machine's memory, and the function that makes the
+// batches of another of it.
+type keptSet struct {
+	loader    irgen.Loader
+	feeds     string
+	set       *data.Set
+	normalize data.Normalize
+}
+
+func bytesOf(kept []keptSet) int {
+	bytes := 0
+	for _, k := range kept {
+		bytes += len(k.set.Images)
+	}
+	return bytes
+}
+
+// load loads what was laid out on a machine. What was planned must be what the target
+// takes, to the byte: the user is told so.
+func (l *laidOut) load(on machine) (runtime.Executable, error) {
+	ex, err := on.load(l.module, slices.Concat(l.plans, l.loaders), l.kept)
+	if err != nil {
+		return nil, err
+	}
+	if took, planned := ex.Allocated(), memoryOf(l.plans).peak(on.workers()); took != planned {
+		ex.Close()
+		return nil, faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned)}
+	}
+	return ex, nil
+}
+
+// start plans functions of a compiled module and loads them on a machine.
+func start(m *ir.Module, on machine, functions ...string) (runtime.Executable, []*plan.Plan, error) {
+	plans, err := layOut(m, on.arch(), functions...)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := on.afford(memoryOf(plans)); err != nil {
+		return nil, nil, err
+	}
+	ex, err := (&laidOut{module: m, plans: plans}).load(on)
+	return ex, plans, err
 }
 
 // inference returns the module of one function and of the state that it reads:

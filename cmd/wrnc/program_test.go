@@ -49,7 +49,7 @@ func TestFreeMemory(t *testing.T) {
 	require.True(t, known)
 	require.EqualValues(t, 7*1024, free)
 	require.NoError(t, affordable(7*1024, path))
-	require.ErrorContains(t, affordable(7*1024+1, path), "training needs 7.0 KiB of memory, and 7.0 KiB are free; take a smaller --batch")
+	require.ErrorContains(t, affordable(7*1024+1, path), "this needs 7.0 KiB of memory, and 7.0 KiB are free; take a smaller --batch")
 }
 
 func TestDefaultNetworksAreSound(t *testing.T) {
@@ -95,7 +95,7 @@ func TestPlannedPeakIsAllocated(t *testing.T) {
 		j := job{net: net, on: &cpuMachine{isa, threads, false}, precision: ir.F32, fuse: true}
 		l, err := j.layOut()
 		require.NoError(t, err)
-		ex, err := j.load(l)
+		ex, err := l.load(j.on)
 		require.NoError(t, err)
 		planned := memoryOf(l.plans)
 		require.Equal(t, training, planned, "what summary says is what run takes")

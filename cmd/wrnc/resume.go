@@ -58,7 +58,7 @@ func (c *runCommand) resume(s *session) (err error) {
 	}
 	j, err := c.job(s, io.Discard) // what its notes say was said when the run began
 	if err != nil {
-		return c.otherTarget(facts, err)
+		return err
 	}
 	j.resumed = &resumption{dir: c.Resume, facts: facts, fromStep: c.FromStep, scale: c.ScaleLR, otherPlan: c.OtherPlan}
 	return s.train(j)
@@ -79,13 +79,13 @@ func (c *runCommand) sameISA(f runFacts) error {
 	return nil
 }
 
-// otherTarget adds to an error for want of a GPU how to go on without one.
-func (c *runCommand) otherTarget(f runFacts, err error) error {
-	if f.Target == "cpu" || c.Target != f.Target || errors.As(err, new(usageError)) {
+// withoutGPU adds to an error for want of a run's GPU how it goes on without one.
+func (c *runCommand) withoutGPU(err error) error {
+	if c.kept == nil || c.Target == "cpu" || errors.As(err, new(usageError)) {
 		return err
 	}
-	return fmt.Errorf("--resume %s: the run was begun on %s with %s; where there is none, it goes on by --target cpu --allow-other-plan, with results that agree within rounding: %w",
-		c.Resume, f.Target, f.ISA, err)
+	return fmt.Errorf("--resume %s: the run was begun on %s; where there is none, it goes on by --target cpu --allow-other-plan, with results that agree within rounding: %w",
+		c.Resume, c.Target, err)
 }
 
 func (c *runCommand) scaleAllowed() error {

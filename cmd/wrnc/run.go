@@ -161,7 +161,11 @@ func (c *runCommand) machine(s *session) (target, machine, error) {
 	if c.Threads != nil {
 		o.threads = *c.Threads
 	}
-	return openTarget(c.Target, o)
+	t, m, err := openTarget(c.Target, o)
+	if err != nil {
+		return fail(c.withoutGPU(err))
+	}
+	return t, m, nil
 }
 
 // network returns the network to train, with the flags in place of what its

@@ -100,9 +100,9 @@ func cudaArch(o machineType) (plan.Arch, error) {
 
 // cpuMachine is this machine's processor.
 type cpuMachine struct {
-	isa    *kernels.ISA
-	lanes  int
-	poison bool
+	isa     *kernels.ISA
+	threads int
+	poison  bool
 }
 
 func openCPU(o machineChoice) (machine, error) {
@@ -120,17 +120,17 @@ func openCPU(o machineChoice) (machine, error) {
 }
 
 func (c *cpuMachine) arch() plan.Arch       { return cpu.Arch(c.isa) }
-func (c *cpuMachine) describe() string      { return fmt.Sprintf("%s, threads: %d", c.isa.Name, c.lanes) }
+func (c *cpuMachine) describe() string      { return fmt.Sprintf("%s, threads: %d", c.isa.Name, c.threads) }
 func (c *cpuMachine) device() string        { return "" }
-func (c *cpuMachine) workers() int          { return c.lanes }
-func (c *cpuMachine) afford(m memory) error { return affordable(m.peak(c.lanes), meminfo) }
+func (c *cpuMachine) workers() int          { return c.threads }
+func (c *cpuMachine) afford(m memory) error { return affordable(m.peak(c.threads), meminfo) }
 func (c *cpuMachine) close() error          { return nil }
 
 // keeps: batches are made by the processor anyhow.
 func (c *cpuMachine) keeps(memory, int) (bool, error) { return false, nil }
 
 func (c *cpuMachine) load(m *ir.Module, plans []*plan.Plan, _ []keptSet) (runtime.Executable, error) {
-	program, err := cpu.Load(m, plans, cpu.Options{ISA: c.isa, Threads: c.lanes, Poison: c.poison})
+	program, err := cpu.Load(m, plans, cpu.Options{ISA: c.isa, Threads: c.threads, Poison: c.poison})
 	if err != nil {
 		return nil, err // not program, which is a typed nil
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -63,7 +62,7 @@ func (s *session) train(j job) (err error) {
 	if err := announce(j, l); err != nil {
 		return err
 	}
-	ex, err := j.load(l)
+	ex, err := l.load(j.on)
 	if err != nil {
 		return err
 	}
@@ -205,23 +204,6 @@ func (s *session) record(ctx context.Context, j job, m *ir.Module, ex runtime.Ex
 	return nil
 }
 
-// laidOut is a job's network, compiled and planned.
-type laidOut struct {
-	module  *ir.Module
-	plans   []*plan.Plan // of the functions that a training calls
-	kept    []keptSet    // data sets that the machine keeps; none where the host makes the batches
-	loaders []*plan.Plan // that make batches of them
-}
-
-// keptSet is a data set in the machine's memory, and the function that makes the
-// batches of another of it.
-type keptSet struct {
-	loader    irgen.Loader
-	feeds     string
-	set       *data.Set
-	normalize data.Normalize
-}
-
 // sets are the job's data sets, to be kept.
 func (j job) sets() []keptSet {
 	n := normalization(j.net.Data, j.src.Train)
@@ -229,14 +211,6 @@ func (j job) sets() []keptSet {
 		{irgen.Loader{Name: "load", Pictures: j.src.Train.Len(), Augment: true}, "train", j.src.Train, n},
 		{irgen.Loader{Name: "load_test", Pictures: j.src.Test.Len()}, "eval", j.src.Test, n},
 	}
-}
-
-func bytesOf(kept []keptSet) int {
-	bytes := 0
-	for _, k := range kept {
-		bytes += len(k.set.Images)
-	}
-	return bytes
 }
 
 // layOut compiles and plans the job's network. What is too large for the machine is
@@ -271,20 +245,6 @@ func (j job) layOut() (*laidOut, error) {
 	}
 	l.loaders, err = layOut(l.module, j.on.arch(), names...)
 	return l, err
-}
-
-// load loads what was laid out. What was planned must be what the target takes, to the
-// byte: the user was told so.
-func (j job) load(l *laidOut) (runtime.Executable, error) {
-	ex, err := j.on.load(l.module, slices.Concat(l.plans, l.loaders), l.kept)
-	if err != nil {
-		return nil, err
-	}
-	if took, planned := ex.Allocated(), memoryOf(l.plans).peak(j.on.workers()); took != planned {
-		ex.Close()
-		return nil, faultError{fmt.Sprintf("the target took %d bytes where %d were planned", took, planned)}
-	}
-	return ex, nil
 }
 
 // announce says what is about to be trained, how, and on what.

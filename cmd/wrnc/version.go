@@ -33,17 +33,12 @@ func (c *versionCommand) Run(s *session) error {
 	if c.JSON {
 		return s.printJSON(facts)
 	}
-	_, err := fmt.Fprintf(s.stdout, "%s, %s %s\ntargets: %s\ninstruction sets of this machine: %s\n",
-		facts.name(), facts.Go, facts.System, strings.Join(facts.Targets, ", "), strings.Join(facts.ISAs, ", "))
+	_, err := fmt.Fprintf(s.stdout, "wrnc %v, %s %s\ntargets: %s\ninstruction sets of this machine: %s\n",
+		facts, facts.Go, facts.System, strings.Join(facts.Targets, ", "), strings.Join(facts.ISAs, ", "))
 	return err
 }
 
-// name is wrnc with its version and revision.
-func (f versionFacts) name() string {
-	return strings.TrimSpace(fmt.Sprintf("wrnc %s %s", f.Version, f.Revision))
-}
-
-// thisVersion is what the program knows of itself and of its machine.
+// thisVersion says which wrnc this is and what this machine can run.
 func thisVersion() versionFacts {
 	facts := versionFacts{Version: "(devel)", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Targets: targetNames()}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -61,3 +56,6 @@ func thisVersion() versionFacts {
 	}
 	return facts
 }
+
+// String is the version and, where it is known, the revision.
+func (f versionFacts) String() string { return strings.TrimSpace(f.Version + " " + f.Revision) }

@@ -46,6 +46,11 @@ func TestContractWithNVRTC(t *testing.T) {
 	}, contract.Options{})
 }
 
+// TestContractOnGPU holds a GPU to the contract, where there is one.
+func TestContractOnGPU(t *testing.T) {
+	contract.Test(t, func(t *testing.T) cuda.Driver { return OpenForTest(t) }, contract.Options{Executes: true})
+}
+
 func TestInfo(t *testing.T) {
 	f := newFake(t)
 	f.set("count", 2)

@@ -22,8 +22,15 @@ import (
 	"wrnc/runtime"
 	"wrnc/runtime/cuda"
 	"wrnc/runtime/cuda/contract"
+	"wrnc/runtime/cuda/driver"
 	"wrnc/runtime/cuda/emulator"
+	"wrnc/runtime/cuda/nvrtc"
 )
+
+func TestMain(m *testing.M) {
+	nvrtc.Worker()
+	os.Exit(m.Run())
+}
 
 // open returns a device of a harness that keeps what it compiles.
 func open(t *testing.T, o emulator.Options) *emulator.Device {
@@ -134,71 +141,88 @@ func whole() bool { return os.Getenv("WRNC_HARNESS") == "whole" }
 // ReLU with it. Each region is held to its own rounding by tests of codegen/cuda.
 const tolF32, tolBF16 = 2e-5, 0.1
 
+// sample is a network to be run whole.
+type sample struct {
+	model     string
+	side      int
+	precision ir.DType
+	fuse      bool
+	tolerance float64
+	whole     bool
+}
+
+var samples = []sample{
+	{"WRN-10-1", 32, ir.F32, true, tolF32, false},
+	{"WRN-10-1", 32, ir.BF16, true, tolBF16, false},
+	{"WRN-10-1", 8, ir.F32, false, tolF32, false},
+	{"WRN-10-1", 8, ir.BF16, false, tolBF16, true},
+	{"WRN-10-1", 9, ir.TF32, true, tolBF16, true},
+	{"WRN-10-2; dropout 0.3", 9, ir.F32, true, tolF32, true},
+	{"WRN-10-1.5-B(1,3) { stride first3x3 }", 7, ir.F32, true, tolF32, true},
+	{"WRN-10-1-B(3,1,3); dropout 0.2", 8, ir.F32, true, tolF32, true},
+	{"WRN-10-1-B(3,1,3); dropout 0.2", 8, ir.BF16, true, tolBF16, true},
+}
+
+func (s sample) String() string { return fmt.Sprintf("%s %v fuse=%v", s.model, s.precision, s.fuse) }
+
 // TestNetworks runs every function of small networks whole, on the texts that a
 // GPU gets, against the interpreter: with a full batch and with a short one, and with
 // poison where nothing should be read. The short form takes the pictures of the
 // sample networks, whose texts other tests have compiled.
 func TestNetworks(t *testing.T) {
-	for _, n := range []struct {
-		model     string
-		side      int
-		precision ir.DType
-		fuse      bool
-		tolerance float64
-		whole     bool
-	}{
-		{"WRN-10-1", 32, ir.F32, true, tolF32, false},
-		{"WRN-10-1", 32, ir.BF16, true, tolBF16, false},
-		{"WRN-10-1", 8, ir.F32, false, tolF32, false},
-		{"WRN-10-1", 8, ir.BF16, false, tolBF16, true},
-		{"WRN-10-1", 9, ir.TF32, true, tolBF16, true},
-		{"WRN-10-2; dropout 0.3", 9, ir.F32, true, tolF32, true},
-		{"WRN-10-1.5-B(1,3) { stride first3x3 }", 7, ir.F32, true, tolF32, true},
-		{"WRN-10-1-B(3,1,3); dropout 0.2", 8, ir.F32, true, tolF32, true},
-		{"WRN-10-1-B(3,1,3); dropout 0.2", 8, ir.BF16, true, tolBF16, true},
-	} {
-		t.Run(fmt.Sprintf("%s %v fuse=%v", n.model, n.precision, n.fuse), func(t *testing.T) {
-			if n.whole && !whole() {
+	for _, s := range samples {
+		t.Run(s.String(), func(t *testing.T) {
+			if s.whole && !whole() {
 				t.Skip("a short form; WRNC_HARNESS=whole runs all")
 			}
-			const batch = 3
-			b := build(t, n.model, n.side, batch, n.precision, n.fuse)
-			d := open(t, emulator.Options{})
-			plain, poisoned := b.load(t, d, cuda.Options{}), b.load(t, d, cuda.Options{Poison: true})
-			for _, f := range b.m.Funcs {
-				full, state := gen.Inputs(b.m, f, rand.New(rand.NewPCG(5, 6)))
-				for _, in := range []map[string]*interp.Tensor{full, gen.Cut(full, 2)} {
-					want, err := interp.Run(f, in, state, interp.Options{})
-					require.NoError(t, err)
-					for _, p := range []*cuda.Program{plain, poisoned} {
-						for name, s := range state {
-							require.NoError(t, p.WriteState(name, floats(s)))
-						}
-						args := inputs(f, in)
-						got, err := p.Run(f.Name, args)
-						require.NoError(t, err)
-						require.Len(t, got, len(want.Returns))
-						worst, at := 0.0, ""
-						note := func(name string, want []float64, got []float32) {
-							require.Len(t, got, len(want), name)
-							if d := distance(want, got); !(d <= worst) {
-								worst, at = d, name
-							}
-						}
-						for i, w := range want.Returns {
-							note(fmt.Sprintf("result %d", i), w.F, got[i])
-						}
-						for name, w := range want.State {
-							g, err := p.ReadState(name)
-							require.NoError(t, err)
-							note("@"+name, w.F, g)
-						}
-						require.True(t, worst <= n.tolerance, "%s of %d: %s differs by %v of its largest element", f.Name, args.N, at, worst)
-						t.Logf("%s of %d: at most %.2g, %s", f.Name, args.N, worst, at)
+			s.run(t, open(t, emulator.Options{}))
+		})
+	}
+}
+
+// TestNetworksOnGPU is TestNetworks on a GPU, where there is one.
+func TestNetworksOnGPU(t *testing.T) {
+	for _, s := range samples {
+		t.Run(s.String(), func(t *testing.T) { s.run(t, driver.OpenForTest(t)) })
+	}
+}
+
+func (s sample) run(t *testing.T, d cuda.Driver) {
+	const batch = 3
+	b := build(t, s.model, s.side, batch, s.precision, s.fuse)
+	plain, poisoned := b.load(t, d, cuda.Options{}), b.load(t, d, cuda.Options{Poison: true})
+	for _, f := range b.m.Funcs {
+		full, state := gen.Inputs(b.m, f, rand.New(rand.NewPCG(5, 6)))
+		for _, in := range []map[string]*interp.Tensor{full, gen.Cut(full, 2)} {
+			want, err := interp.Run(f, in, state, interp.Options{})
+			require.NoError(t, err)
+			for _, p := range []*cuda.Program{plain, poisoned} {
+				for name, v := range state {
+					require.NoError(t, p.WriteState(name, floats(v)))
+				}
+				args := inputs(f, in)
+				got, err := p.Run(f.Name, args)
+				require.NoError(t, err)
+				require.Len(t, got, len(want.Returns))
+				worst, at := 0.0, ""
+				note := func(name string, want []float64, got []float32) {
+					require.Len(t, got, len(want), name)
+					if d := distance(want, got); !(d <= worst) {
+						worst, at = d, name
 					}
 				}
+				for i, w := range want.Returns {
+					note(fmt.Sprintf("result %d", i), w.F, got[i])
+				}
+				for name, w := range want.State {
+					g, err := p.ReadState(name)
+					require.NoError(t, err)
+					note("@"+name, w.F, g)
+				}
+				require.True(t, worst <= s.tolerance, "%s of %d: %s differs by %v of its largest element", f.Name, args.N, at, worst)
+				t.Logf("%s of %d: at most %.2g, %s", f.Name, args.N, worst, at)
 			}
-		})
+		}
 	}
 }
 

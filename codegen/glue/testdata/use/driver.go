@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"wrnc/runtime/cuda"
 )
@@ -73,6 +75,16 @@ func (d *driver) Launch(_ cuda.Function, g cuda.Grid, args []byte) error {
 	}
 	return nil
 }
+
+// It has no graphs and no clock: launches start one by one, and nothing is timed.
+func (d *driver) Capture([]cuda.Launch) (cuda.Graph, error) { return 0, errors.ErrUnsupported }
+func (d *driver) Replay(cuda.Graph) error                   { return errors.ErrUnsupported }
+func (d *driver) Discard(cuda.Graph) error                  { return errors.ErrUnsupported }
+func (d *driver) NewEvent() (cuda.Event, error)             { return 0, errors.ErrUnsupported }
+func (d *driver) Record(cuda.Event) error                   { return errors.ErrUnsupported }
+func (d *driver) FreeEvent(cuda.Event) error                { return errors.ErrUnsupported }
+
+func (d *driver) Elapsed(_, _ cuda.Event) (time.Duration, error) { return 0, errors.ErrUnsupported }
 
 func (d *driver) Sync() error  { return nil }
 func (d *driver) Close() error { return nil }
