@@ -38,7 +38,7 @@ type verifyCommand struct {
 // Help shows examples.
 func (c *verifyCommand) Help() string {
 	return "Runs the kernels of each region of the network on random inputs, then whole training steps, evaluation and inference, and compares with " +
-		"the interpreter, which is slow and obvious; on a GPU whole functions with the cpu target too. An error is relative to the largest element of a result. " +
+		"the interpreter, which is slow and obvious; on a GPU whole functions with the cpu target too. An error is relative to the largest element of a region's result, and is that of the norm of a whole function's. " +
 		"Regions with the same kernels are run once. The exit code is 1 if anything disagrees.\n\n" +
 		"Examples:\n\n  wrnc verify\n  wrnc verify WRN-16-4 --limit 50\n  wrnc verify WRN-16-8 --target cuda --precision bf16 --batch 128 --samples 3"
 }

@@ -81,10 +81,10 @@ func (r *Region) tolerance(i int) float64 {
 type Deviation struct {
 	Name      string
 	Tolerance float64 // 0: the same values
-	Error     float64 // the largest difference, relative to Scale; infinite for what is no number
-	Element   int     // where that is
+	Error     float64 // the largest difference, or that of the whole, relative to Scale; infinite for what is no number
+	Element   int     // that is the farthest off
 	Got, Want float64
-	Scale     float64 // the largest element that Element is held against
+	Scale     float64 // the largest element that Element is held against, or the norm
 }
 
 // OK tells whether the error is within the tolerance.
@@ -99,7 +99,7 @@ func (d Deviation) Worse(e Deviation) bool {
 }
 
 func (d Deviation) String() string {
-	return fmt.Sprintf("%s: element %d is %v, the interpreter says %v (largest %v, tolerance %v)", d.Name, d.Element, d.Got, d.Want, d.Scale, d.Tolerance)
+	return fmt.Sprintf("%s: element %d is %v, expected %v (scale %v, tolerance %v)", d.Name, d.Element, d.Got, d.Want, d.Scale, d.Tolerance)
 }
 
 // Compare compares elements; tolerance 0 asks for the same values.
@@ -134,6 +134,26 @@ func Compare(name string, want *interp.Tensor, got []float64, tolerance float64)
 	}
 	worst.Error = max(worst.Error, 0)
 	return worst, nil
+}
+
+// CompareWhole compares elements by the norm of their differences, relative to the norm
+// of what is wanted: Error, and the worst element with the norm as Scale.
+func CompareWhole(name string, want *interp.Tensor, got []float64, tolerance float64) (Deviation, error) {
+	d, err := Compare(name, want, got, tolerance)
+	if err != nil {
+		return d, err
+	}
+	apart, all := 0.0, 0.0
+	for i, w := range want.F {
+		e := distance(got[i], w)
+		apart, all = apart+float64(e*e), all+float64(w*w)
+	}
+	d.Scale = max(math.Sqrt(all), 1e-6)
+	d.Error = math.Sqrt(apart) / d.Scale
+	if math.IsNaN(d.Error) {
+		d.Error = math.Inf(1)
+	}
+	return d, nil
 }
 
 // distance of numbers; what is no number, or infinite, is as far as can be from all

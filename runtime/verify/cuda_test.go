@@ -75,7 +75,9 @@ type spoiler struct {
 	old     *regexp.Regexp // nil: none
 	new     string
 	spoiled []string
-	dead    error
+
+	dead     error // of the device, once it has launched a kernel
+	launches int
 }
 
 func (s *spoiler) Load(t cuda.Texts) ([]cuda.Function, error) {
@@ -92,7 +94,19 @@ func (s *spoiler) Load(t cuda.Texts) ([]cuda.Function, error) {
 	return s.Driver.Load(t)
 }
 
-func (s *spoiler) Sync() error { return errors.Join(s.dead, s.Driver.Sync()) }
+func (s *spoiler) Launch(f cuda.Function, g cuda.Grid, args []byte) error {
+	s.launches++
+	return s.Driver.Launch(f, g, args)
+}
+
+func (s *spoiler) Capture([]cuda.Launch) (cuda.Graph, error) { return 0, errors.ErrUnsupported }
+
+func (s *spoiler) Sync() error {
+	if s.dead != nil && s.launches > 0 {
+		return s.dead
+	}
+	return s.Driver.Sync()
+}
 
 // TestFaultsOfKernels seeds a fault into the text of a kernel: verify names its
 // regions, and no others.

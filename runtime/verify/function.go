@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -13,14 +14,21 @@ import (
 	"wrnc/compiler/plan"
 )
 
-// Tolerances of whole functions, relative to the largest element of a result. Sums in
-// another order differ in their last bits, which decide some ReLUs and some roundings
-// to fewer bits, and each of those changes what comes after. Regions are held to their
-// own rounding; what shows here is whether they fit together.
-const (
-	tolF32    = 1e-3
-	tolNarrow = 0.1 // against the interpreter, which rounds alike
-	tolOther  = 0.5 // of numbers in fewer bits against f32: what is plainly wrong shows
+// tolerances are those of whole functions: of the norm of a result, or of a state's
+// change. Sums in another order differ in their last bits, which decide some ReLUs near
+// zero and some roundings to fewer bits. A ReLU that is tipped over changes next to
+// nothing in what follows, but a term of each gradient before it. Regions are held to
+// their own rounding; what shows here is whether they fit together: an update that is
+// missing is an error of 1.
+type tolerances struct {
+	forward  float64 // of results, and of states that no gradient moves
+	backward float64 // of parameters and velocities; infinite: they are not compared
+}
+
+var (
+	exact32  = tolerances{1e-3, 0.1}
+	narrowed = tolerances{0.1, 0.5}         // of numbers that both round to fewer bits alike
+	other    = tolerances{0.1, math.Inf(1)} // of fewer bits against f32, whose gradients have other ReLUs
 )
 
 // calls are the numbers of samples of the calls by which a function is compared: one
@@ -45,11 +53,11 @@ func (v *verifier) function(j job) error {
 	f := v.net.Module.Func(j.function)
 	in, state := gen.Inputs(v.net.Module, f, rand.New(rand.NewPCG(v.o.Seed, 8)))
 	checks := map[string]*Check{}
-	compare := func(against string, n int, tolerance float64, want *interp.Result, got *results) error {
+	compare := func(against string, n int, t tolerances, want *interp.Result, got *results) error {
 		if checks[against] == nil {
 			checks[against] = &Check{Function: j.function, Against: against, Samples: n}
 		}
-		return checks[against].whole(f, want, got, tolerance)
+		return checks[against].whole(f, want, got, state, t)
 	}
 	for i, n := range calls(f, v.o.Samples) {
 		part := gen.Cut(in, n)
@@ -65,7 +73,7 @@ func (v *verifier) function(j job) error {
 			if err != nil {
 				return fmt.Errorf("the interpreter: %w", err)
 			}
-			if err := compare(Interpreter, n, tolerance(f), want, got); err != nil {
+			if err := compare(Interpreter, n, tolerancesOf(f), want, got); err != nil {
 				return err
 			}
 		}
@@ -74,7 +82,7 @@ func (v *verifier) function(j job) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", v.o.Other.Target.Name, err)
 			}
-			if err := compare(v.o.Other.Target.Name, n, v.otherTolerance(f), want, got); err != nil {
+			if err := compare(v.o.Other.Target.Name, n, v.otherTolerances(f), want, got); err != nil {
 				return err
 			}
 		}
@@ -97,44 +105,76 @@ func (v *verifier) otherName() string {
 	return v.o.Other.Target.Name
 }
 
-// whole compares all that a call leaves.
-func (c *Check) whole(f *ir.Func, want *interp.Result, got *results, tolerance float64) error {
-	note := func(name string, want *interp.Tensor, got []float64) error {
-		d, err := oracle.Compare(name, want, got, tolerance)
+// whole compares all that a call leaves, of the states how they changed.
+func (c *Check) whole(f *ir.Func, want *interp.Result, got *results, old map[string]*interp.Tensor, t tolerances) error {
+	note := func(name string, want *interp.Tensor, got []float64, tolerance float64) error {
+		d, err := oracle.CompareWhole(name, want, got, tolerance)
 		if err == nil {
 			c.add(d)
 		}
 		return err
 	}
 	for i, w := range want.Returns {
-		if err := note(fmt.Sprintf("result %d, %v", i, w.Type), w, got.returns[i]); err != nil {
+		if err := note(fmt.Sprintf("result %d, %v", i, w.Type), w, got.returns[i], t.forward); err != nil {
 			return err
 		}
 	}
 	for _, a := range f.Assigns {
-		if err := note("@"+a.State.Name, want.State[a.State.Name], got.states[a.State.Name]); err != nil {
+		tolerance := t.backward
+		if a.State.Role == ir.Running {
+			tolerance = t.forward
+		}
+		if math.IsInf(tolerance, 1) {
+			continue
+		}
+		before, after := old[a.State.Name].F, want.State[a.State.Name]
+		change := interp.Floats(after.Type, minus(after.F, before)...)
+		if least, most := 1e-3*norm(before), norm(change.F); most < least { // lost in the last bits of the state
+			tolerance *= least / max(most, 1e-6)
+		}
+		if err := note("change of @"+a.State.Name, change, minus(got.states[a.State.Name], before), tolerance); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tolerance of a function as a whole.
-func tolerance(f *ir.Func) float64 {
-	for _, n := range f.Nodes {
-		if slices.ContainsFunc(n.Body.Nodes, func(b *ir.Node) bool { return b.Op == ir.Convert }) {
-			return tolNarrow
-		}
+// minus is a - b; of other lengths it is a, which Compare refuses.
+func minus(a, b []float64) []float64 {
+	if len(a) != len(b) {
+		return a
 	}
-	return tolF32
+	d := make([]float64, len(a))
+	for i := range a {
+		d[i] = a[i] - b[i]
+	}
+	return d
 }
 
-// otherTolerance is that against the other target, whose precision may be another.
-func (v *verifier) otherTolerance(f *ir.Func) float64 {
-	if t := tolerance(f); t == tolerance(v.o.Other.Module.Func(f.Name)) {
+func norm(values []float64) float64 {
+	sum := 0.0
+	for _, x := range values {
+		sum += float64(x * x)
+	}
+	return math.Sqrt(sum)
+}
+
+// tolerancesOf a function as a whole.
+func tolerancesOf(f *ir.Func) tolerances {
+	for _, n := range f.Nodes {
+		if slices.ContainsFunc(n.Body.Nodes, func(b *ir.Node) bool { return b.Op == ir.Convert }) {
+			return narrowed
+		}
+	}
+	return exact32
+}
+
+// otherTolerances are those against the other target, whose precision may be another.
+func (v *verifier) otherTolerances(f *ir.Func) tolerances {
+	if t := tolerancesOf(f); t == tolerancesOf(v.o.Other.Module.Func(f.Name)) {
 		return t
 	}
-	return tolOther
+	return other
 }
 
 // load loads the whole network, and the other target's.
