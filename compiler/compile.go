@@ -21,6 +21,7 @@ type Options struct {
 	Batch     int      // samples of a full batch; only Compile reads it
 	Precision ir.DType // F32, TF32 or BF16; zero means F32
 	Fuse      bool     // false: every op is a region of its own
+	Fold      bool     // batch norm by running statistics becomes part of the weights: results agree within rounding
 	Verify    bool     // check the module after every pass, not at the end only
 
 	// Loaders are functions that take batches out of a data set in the device's

@@ -56,7 +56,7 @@ func TestOrder(t *testing.T) {
 	swapped := Passes()
 	i := slices.IndexFunc(swapped, func(p Pass) bool { return p.Name == "split-bn" })
 	swapped[i], swapped[i+1] = swapped[i+1], swapped[i]
-	require.ErrorContains(t, checkOrder(swapped), "split-bn must come before rounding: values between")
+	require.ErrorContains(t, checkOrder(swapped), "split-bn must come before fold-bn: what is folded")
 	require.ErrorContains(t, checkOrder(pipeline[1:]), "not both are passes")
 	require.ErrorContains(t, checkOrder(append(Passes(), pipeline[0])), "listed twice")
 }

@@ -21,6 +21,7 @@ type Pass struct {
 var pipeline = []Pass{
 	{"canonicalize", "remove ops that change nothing", passes.Canonicalize, nil},
 	{"split-bn", "write batch norm as statistics, channel arithmetic and a map", passes.SplitBN, nil},
+	{"fold-bn", "multiply batch norm by running statistics into the weights before it", passes.FoldBN, folded},
 	{"rounding", "fix where values are narrowed to the precision", passes.Rounding, nil},
 	{"cse", "keep one of several nodes that compute the same", passes.CSE, nil},
 	{"deadcode", "remove nodes that nothing needs", passes.DeadCode, nil},
@@ -34,6 +35,8 @@ var pipeline = []Pass{
 var order = []struct{ before, after, because string }{
 	{"canonicalize", "rounding", "a convert that changes nothing would pass for a rounding point written by hand"},
 	{"split-bn", "rounding", "values between batch norm's parts are rounded"},
+	{"split-bn", "fold-bn", "what is folded is the affine map of a batch norm"},
+	{"fold-bn", "rounding", "a folded weight is rounded as the operand of its root"},
 	{"rounding", "cse", "an operand of two roots is narrowed once"},
 	{"split-bn", "cse", "the backward pass reads the forward pass's statistics"},
 	{"rounding", "fuse-conv", "fusion must not decide what is rounded"},
@@ -47,6 +50,7 @@ var order = []struct{ before, after, because string }{
 
 func fused(o Options) bool   { return o.Fuse }
 func unfused(o Options) bool { return !o.Fuse }
+func folded(o Options) bool  { return o.Fold }
 
 // Passes lists the pass table, for help texts and for --print-after.
 func Passes() []Pass { return slices.Clone(pipeline) }

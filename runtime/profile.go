@@ -19,7 +19,7 @@ type Profiler interface {
 
 // LaunchTime is how long a launch took, by the clock of the device.
 type LaunchTime struct {
-	Calls int // of the function since timing was turned on
+	Calls int // of the function in which it ran, since timing was turned on
 	Spent
 	Kernels []KernelTime // that share the launch
 }

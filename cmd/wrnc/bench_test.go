@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wrnc/bench"
+	"wrnc/compiler/lower"
 	"wrnc/dsl"
 	kernels "wrnc/kernels/cpu"
 )
@@ -73,7 +74,7 @@ func TestDistinct(t *testing.T) {
 		counts[c.shape.Kind] += c.count
 		m, err := oneOp(c.node, 2)
 		require.NoError(t, err)
-		p, err := b.start(m, "main", 1)
+		p, err := b.start(m, lower.Plan, "main", 1)
 		require.NoError(t, err)
 		p.ex.Close()
 		for _, k := range p.plan.Kernels {

@@ -7,6 +7,7 @@ import (
 	"wrnc/bench"
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
 )
 
 // convKinds names what a convolution computes.
@@ -132,7 +133,7 @@ func (b *benchSession) convolution(c *convolution) (convRecord, error) {
 	if err != nil {
 		return fail(err)
 	}
-	p, err := b.start(m, "main", 1)
+	p, err := b.start(m, lower.Plan, "main", 1)
 	if err != nil {
 		return fail(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"wrnc/bench"
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime"
@@ -52,25 +53,29 @@ const (
 	benchRate = 0.01 // of learning, as in peer.py
 )
 
-// program compiles and loads a network, with its initial weights and a random batch.
+// program compiles and loads a network, with its initial weights and a random batch;
+// for inference as `wrnc run --infer` does.
 func (b *benchSession) program(net *dsl.Network, batch int, fuse bool) (*benchProgram, error) {
-	result, err := compiler.Compile(net, compiler.Options{Batch: batch, Precision: ir.F32, Fuse: fuse})
+	o := compiler.Options{Batch: batch, Precision: ir.F32, Fuse: fuse}
+	if b.Infer {
+		o.Fold = true
+		m, err := compileAlone(net, b.function(), o)
+		if err != nil {
+			return nil, err
+		}
+		return b.start(m, lower.PlanPrepared, b.function(), net.Classes)
+	}
+	result, err := compiler.Compile(net, o)
 	if err != nil {
 		return nil, err
 	}
-	m := result.Module
-	if b.Infer {
-		if m, err = inference(m); err != nil {
-			return nil, err
-		}
-	}
-	return b.start(m, b.function(), net.Classes)
+	return b.start(result.Module, lower.Plan, b.function(), net.Classes)
 }
 
 // start loads a function and makes its inputs: activations are normal, labels
 // uniform among the classes.
-func (b *benchSession) start(m *ir.Module, function string, classes int) (*benchProgram, error) {
-	ex, plans, err := start(m, b.on, function)
+func (b *benchSession) start(m *ir.Module, lay planner, function string, classes int) (*benchProgram, error) {
+	ex, plans, err := start(m, b.on, lay, function)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
 	"wrnc/compiler/passes"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
@@ -27,6 +28,7 @@ type buildCommand struct {
 	ISA            string   `name:"isa" help:"cpu: the instruction set to plan for, which need not be this machine's: auto (the default), avx512, avx2 or go." placeholder:"I"`
 	Precision      string   `help:"f32; or tf32 or bf16, which use tensor cores and of which the cpu target runs neither." default:"f32" placeholder:"P"`
 	Batch          *int     `help:"Images in a batch; by default the recipe's." placeholder:"N"`
+	Fold           bool     `help:"Fold batch norm by running statistics into the weights before it, once, as run --infer does."`
 	NoFuse         bool     `help:"Make every operation a kernel of its own."`
 	JSON           bool     `help:"Print the report as one JSON object."`
 }
@@ -124,6 +126,9 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 	if c.Emit == "cuda" && t.emit == nil {
 		return nil, usagef("--emit cuda: the %s target has no CUDA text; take --target cuda", t.name)
 	}
+	if c.Fold && t.emit != nil && c.plans() {
+		return nil, usagef("--fold: the %s target does not fold; take --target cpu, or --emit ir", t.name)
+	}
 	arch, err := t.arch(machineType{isa: c.ISA, arch: c.Arch})
 	if err != nil {
 		return nil, err
@@ -136,7 +141,7 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 		return nil, err
 	}
 	b := &built{}
-	options := compiler.Options{Precision: precision, Fuse: !c.NoFuse, Verify: true, After: func(pass string, m *ir.Module) {
+	options := compiler.Options{Precision: precision, Fuse: !c.NoFuse, Fold: c.Fold, Verify: true, After: func(pass string, m *ir.Module) {
 		if c.Out != "" || len(c.PrintAfter) > 0 {
 			b.after = append(b.after, passOutput{pass, m.Format(ir.PrintOptions{Positions: c.PrintPositions})})
 		}
@@ -150,7 +155,11 @@ func (c *buildCommand) build(notes io.Writer) (*built, error) {
 	if !c.plans() {
 		return b, nil
 	}
-	if b.plans, err = layOut(b.module, arch); err != nil {
+	lay := lower.Plan
+	if c.Fold {
+		lay = lower.PlanPrepared
+	}
+	if b.plans, err = layOut(b.module, arch, lay); err != nil {
 		return nil, err
 	}
 	if t.emit != nil {

@@ -8,11 +8,12 @@ import (
 	"wrnc/dsl/diag"
 )
 
-const description = `Compiles Wide Residual Networks to fused kernels, and trains them.
+const description = `Compiles Wide Residual Networks to fused kernels, trains them, and uses them.
 
 A network is a .wrn file or a name: WRN-16-8, WRN-40-2-B(3,1,3).
 
   wrnc run --train digits      train on pictures that wrnc makes itself
+  wrnc run --infer RUN a.png   tell what is on a picture
   wrnc summary WRN-28-10       layers, parameters, memory
   wrnc expand WRN-16-8         the network as layers, to be changed
   wrnc build WRN-16-4 -o out   every stage of the compilation, as text`
@@ -20,7 +21,7 @@ A network is a .wrn file or a name: WRN-16-8, WRN-40-2-B(3,1,3).
 // commands is the command line. Each command is a file.
 type commands struct {
 	Build   buildCommand   `cmd:"" help:"Compile a network and write down every stage."`
-	Run     runCommand     `cmd:"" help:"Train a network."`
+	Run     runCommand     `cmd:"" help:"Train a network, measure what was trained, or tell what is on pictures."`
 	Plot    plotCommand    `cmd:"" help:"Draw the curves of runs, and compare them."`
 	Bench   benchCommand   `cmd:"" help:"Measure how fast networks train or infer, here and in PyTorch."`
 	Summary summaryCommand `cmd:"" help:"Say what a network is made of, before anything runs."`

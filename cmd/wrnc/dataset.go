@@ -20,8 +20,10 @@ type dataSet struct {
 	network string // what to train without a network: the paper's best one for this data
 	folder  string // where its files lie by default; "" where it has none
 	open    func(dir string, input [3]int) (*data.Source, error)
-	find    func(dir string) (string, error) // the folder that has its files; nil where it has none
-	classes int                              // of a folder of the user's own; 0 for the data sets of the table
+	test    func(dir string, input [3]int) (*data.Source, error) // open for the test pictures alone
+	find    func(dir string) (string, error)                     // the folder that has its files, of which it reads none; nil where it has none
+	measure bool                                                 // the test pictures are all that is wanted
+	classes int                                                  // of a folder of the user's own; 0 for the data sets of the table
 }
 
 // dataSets is the table of data sets.
@@ -29,13 +31,14 @@ func dataSets() []dataSet {
 	files := func(open func(string) (*data.Source, error)) func(string, [3]int) (*data.Source, error) {
 		return func(dir string, _ [3]int) (*data.Source, error) { return open(dir) }
 	}
+	digits := files(func(string) (*data.Source, error) { return data.Digits(), nil })
 	return []dataSet{
 		// No network of the paper was trained on digits; the smallest one does well.
-		{"digits", "model WRN-10-1\ndata digits\n", "", files(func(string) (*data.Source, error) { return data.Digits(), nil }), nil, 0},
+		{name: "digits", network: "model WRN-10-1\ndata digits\n", open: digits, test: digits},
 		// Table 9: 3.8 %, 18.3 % and 1.54 %.
-		{"cifar10", "model WRN-40-10\ndropout 0.3\ndata cifar10\n", "data", files(data.OpenCIFAR10), data.FindCIFAR10, 0},
-		{"cifar100", "model WRN-40-10\ndropout 0.3\ndata cifar100\n", "data", files(data.OpenCIFAR100), data.FindCIFAR100, 0},
-		{"svhn", "model WRN-16-8\ndropout 0.4\ndata svhn\n", "data", files(data.OpenSVHN), data.FindSVHN, 0},
+		{name: "cifar10", network: "model WRN-40-10\ndropout 0.3\ndata cifar10\n", folder: "data", open: files(data.OpenCIFAR10), test: files(data.OpenCIFAR10Test), find: data.FindCIFAR10},
+		{name: "cifar100", network: "model WRN-40-10\ndropout 0.3\ndata cifar100\n", folder: "data", open: files(data.OpenCIFAR100), test: files(data.OpenCIFAR100Test), find: data.FindCIFAR100},
+		{name: "svhn", network: "model WRN-16-8\ndropout 0.4\ndata svhn\n", folder: "data", open: files(data.OpenSVHN), test: files(data.OpenSVHNTest), find: data.FindSVHN},
 	}
 }
 
@@ -44,9 +47,9 @@ func trainable(names []string) string {
 	return strings.Join(names, ", ") + ", or a folder that has train and val in it"
 }
 
-// chooseData returns the row of --train's value: one of the table, or one made for
-// a folder.
-func chooseData(name string) (dataSet, error) {
+// chooseData returns the row of a flag's value, such as --train's: one of the table, or
+// one made for a folder.
+func chooseData(flag, name string) (dataSet, error) {
 	var names []string
 	for _, d := range dataSets() {
 		if d.name == name {
@@ -57,40 +60,41 @@ func chooseData(name string) (dataSet, error) {
 	all := trainable(names)
 	for _, known := range dsl.DataSets() {
 		if known == name {
-			return dataSet{}, usagef("--train %s: this version of wrnc cannot read %s; it trains on %s", name, name, all)
+			return dataSet{}, usagef("%s %s: this version of wrnc cannot read %s; it reads %s", flag, name, name, all)
 		}
 	}
 	switch info, err := os.Stat(name); {
 	case err == nil && info.IsDir():
-		return folderData(name)
+		return folderData(flag, name)
 	case err == nil:
-		return dataSet{}, fmt.Errorf("--train %s: this is a file; expected one of %s", name, all)
+		return dataSet{}, fmt.Errorf("%s %s: this is a file; expected one of %s", flag, name, all)
 	case strings.ContainsAny(name, `/\`):
-		return dataSet{}, fmt.Errorf("--train %s: %w; expected one of %s", name, plain(err), all)
+		return dataSet{}, fmt.Errorf("%s %s: %w; expected one of %s", flag, name, plain(err), all)
 	}
 	hint := ""
 	if near := diag.Nearest(strings.ToLower(name), names); near != "" {
 		hint = fmt.Sprintf(", did you mean %q?", near)
 	}
-	return dataSet{}, usagef("--train %s: expected one of %s%s", name, all, hint)
+	return dataSet{}, usagef("%s %s: expected one of %s%s", flag, name, all, hint)
 }
 
 // folderData returns the row of a folder of pictures. The paper has no network for
 // it; the default is the smaller one of its Table 6 that suits 32x32 pictures.
-func folderData(dir string) (dataSet, error) {
+func folderData(flag, dir string) (dataSet, error) {
 	folder, err := data.ScanFolder(dir)
 	if err != nil {
-		return dataSet{}, fmt.Errorf("--train %w", err)
+		return dataSet{}, fmt.Errorf("%s %w", flag, err)
 	}
 	whole, err := filepath.Abs(dir)
 	if err != nil {
-		return dataSet{}, fmt.Errorf("--train %s: %w", dir, err)
+		return dataSet{}, fmt.Errorf("%s %s: %w", flag, dir, err)
 	}
 	return dataSet{
 		name:    folderName(filepath.Base(whole)),
 		network: "model WRN-16-4\n",
 		folder:  dir,
 		open:    func(_ string, input [3]int) (*data.Source, error) { return folder.Read(input[0], input[1]) },
+		test:    func(_ string, input [3]int) (*data.Source, error) { return folder.ReadTest(input[0], input[1]) },
 		classes: len(folder.Classes),
 	}, nil
 }

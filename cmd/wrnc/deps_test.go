@@ -65,12 +65,12 @@ const imports = `
 	runtime/cuda/contract: runtime/cuda compiler/plan kernels github.com/stretchr/testify
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
-	runtime/network:    runtime runtime/train compiler/ir
+	runtime/network:    runtime runtime/train runtime/checkpoint compiler/ir
 	runtime/verify:     runtime compiler/ir compiler/ir/interp compiler/ir/gen compiler/lower compiler/oracle compiler/plan
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
-	cmd/wrnc:           runtime runtime/verify runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train kernels/cpu bench
+	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/network runtime/verify kernels/cpu bench
 	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/nvrtc runtime/cuda/cache
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 

@@ -49,7 +49,7 @@ type doctorFacts struct {
 // Run looks at the machine.
 func (c *doctorCommand) Run(s *session) error {
 	if c.Probe != "" {
-		return answer(s.stdout, c.Probe)
+		return answerProbe(s.stdout, c.Probe)
 	}
 	facts := doctorFacts{OK: true, Targets: []string{"cpu"}}
 	problems := 0

@@ -56,8 +56,8 @@ type probedCompiler struct {
 	Error         probedError
 }
 
-// answer is the child's side.
-func answer(w io.Writer, what string) error {
+// answerProbe is the child's side.
+func answerProbe(w io.Writer, what string) error {
 	var v any
 	var t jit.Target
 	switch n, _ := fmt.Sscanf(what, "nvrtc %d %d %d", &t.Major, &t.Minor, &t.Driver); {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"image/color"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -17,6 +19,7 @@ import (
 	"wrnc/runtime/cuda/driver"
 	"wrnc/runtime/cuda/emulator"
 	"wrnc/runtime/cuda/jit"
+	"wrnc/runtime/data/datatest"
 	"wrnc/runtime/metrics"
 	"wrnc/runtime/train"
 )
@@ -154,6 +157,42 @@ func testGPULosses(t *testing.T, open opener) {
 			t.Logf("%s, epoch %d: %v, on the processor %v", c.precision, i+1, got[i].TrainLoss, want[i].TrainLoss)
 		}
 		require.NotEqual(t, want[1].TrainLoss, want[0].TrainLoss)
+	}
+}
+
+// TestGPUEval measures trained weights, and infers by them, on a GPU's kernels and on the
+// processor's.
+func TestGPUEval(t *testing.T) { onGPUs(t, testGPUEval) }
+
+func testGPUEval(t *testing.T, open opener) {
+	dir := t.TempDir()
+	net, run, picture := filepath.Join(dir, "small.wrn"), filepath.Join(dir, "run"), filepath.Join(dir, "a.png")
+	require.NoError(t, os.WriteFile(net, []byte(smallNet), 0o666))
+	require.NoError(t, os.WriteFile(picture, datatest.Picture("png", 32, 32, color.NRGBA{200, 20, 30, 255}), 0o666))
+	code, _, stderr := open.run(room, "run", "--train", "digits", net, "--target", "cpu", "--out", run)
+	require.Equal(t, exitOK, code, stderr)
+	var found []evaluation
+	var answers []answer
+	for _, target := range []string{"cpu", "cuda"} {
+		code, out, stderr := open.run(room, "run", "--eval", "digits", run, "--json", "--target", target)
+		require.Equal(t, exitOK, code, stderr)
+		var e evaluation
+		require.NoError(t, json.Unmarshal([]byte(out), &e))
+		require.Equal(t, target, e.Target)
+		found = append(found, e)
+
+		code, out, stderr = open.run(room, "run", "--infer", run, picture, "--json", "--top", "10", "--target", target)
+		require.Equal(t, exitOK, code, stderr)
+		var a answer
+		require.NoError(t, json.Unmarshal([]byte(out), &a), out)
+		answers = append(answers, a)
+	}
+	require.InEpsilon(t, float64(found[0].Loss), float64(found[1].Loss), 1e-4)
+	require.Equal(t, found[0].Images, found[1].Images)
+	require.Len(t, answers[1].Classes, 10)
+	for i, want := range answers[0].Classes {
+		require.Equal(t, want.Class, answers[1].Classes[i].Class)
+		require.InEpsilon(t, float64(want.Probability), float64(answers[1].Classes[i].Probability), 1e-4)
 	}
 }
 

@@ -6,14 +6,16 @@ import (
 
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
-	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/runtime"
 	"wrnc/runtime/data"
 )
 
+// planner is lower.Plan or lower.PlanPrepared.
+type planner func(*ir.Func, plan.Arch) (*plan.Plan, error)
+
 // layOut plans functions of a compiled module; no names means all of them.
-func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, error) {
+func layOut(m *ir.Module, arch plan.Arch, lay planner, functions ...string) ([]*plan.Plan, error) {
 	if len(functions) == 0 {
 		for _, f := range m.Funcs {
 			functions = append(functions, f.Name)
@@ -25,7 +27,7 @@ func layOut(m *ir.Module, arch plan.Arch, functions ...string) ([]*plan.Plan, er
 		if f == nil {
 			return nil, fmt.Errorf("%s has no function %s", m.Name, name)
 		}
-		p, err := lower.Plan(f, arch)
+		p, err := lay(f, arch)
 		if err != nil {
 			return nil, err
 		}
@@ -77,8 +79,8 @@ func (l *laidOut) load(on machine) (runtime.Executable, error) {
 }
 
 // start plans functions of a compiled module and loads them on a machine.
-func start(m *ir.Module, on machine, functions ...string) (runtime.Executable, []*plan.Plan, error) {
-	plans, err := layOut(m, on.arch(), functions...)
+func start(m *ir.Module, on machine, lay planner, functions ...string) (runtime.Executable, []*plan.Plan, error) {
+	plans, err := layOut(m, on.arch(), lay, functions...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,10 +91,9 @@ func start(m *ir.Module, on machine, functions ...string) (runtime.Executable, [
 	return ex, plans, err
 }
 
-// inference returns the module of one function and of the state that it reads:
-// what is left of a network when it is no longer trained.
-func inference(m *ir.Module) (*ir.Module, error) {
-	const name = "infer"
+// alone returns the module of one function and of the states that it reads: what is
+// left of a network when it is no longer trained.
+func alone(m *ir.Module, name string) (*ir.Module, error) {
 	f := m.Func(name)
 	if f == nil {
 		return nil, fmt.Errorf("%s has no function %s", m.Name, name)
@@ -105,16 +106,16 @@ func inference(m *ir.Module) (*ir.Module, error) {
 			}
 		}
 	}
-	alone := &ir.Module{Name: m.Name, Batch: m.Batch}
+	only := &ir.Module{Name: m.Name, Batch: m.Batch}
 	for _, s := range m.States {
 		if read[s] {
-			alone.States = append(alone.States, s)
+			only.States = append(only.States, s)
 		}
 	}
 	copied := *f
-	copied.Module = alone
-	alone.Funcs = []*ir.Func{&copied}
-	return alone, nil
+	copied.Module = only
+	only.Funcs = []*ir.Func{&copied}
+	return only, nil
 }
 
 // memory is what plans that share their memory need, in bytes.

@@ -134,7 +134,7 @@ func (c *runCommand) contradiction(f runFacts) error {
 	if c.Network == "" {
 		return nil
 	}
-	set, err := chooseData(f.trained())
+	set, err := chooseData("--train", f.trained())
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,12 @@ import (
 type runCommand struct {
 	Train     string   `help:"Train on this data: digits, which needs no download, cifar10, cifar100, svhn, or a folder with train and val, each of which has a folder of pictures for every class." placeholder:"DATA"`
 	Resume    string   `help:"Go on with the run in this folder, from its newest checkpoint; all else is as it was begun." placeholder:"RUN"`
-	Network   string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data."`
+	Eval      string   `help:"Measure the weights of the run that follows on this data's test pictures." placeholder:"DATA"`
+	Infer     string   `help:"Tell what is on the pictures that follow, by the weights of this run." placeholder:"RUN"`
+	Network   string   `arg:"" optional:"" name:"file|name" help:"A .wrn file, or a name such as WRN-16-8; by default the paper's best network for the data. With --eval a run's folder or a file of weights, with --infer a picture or a folder of them."`
+	More      []string `arg:"" optional:"" name:"picture" help:"With --infer: more pictures."`
+	Weights   string   `help:"With --eval and --infer, of a run's folder: best, those with the least test error, which is the default, or last." placeholder:"W"`
+	Top       *int     `help:"With --infer: how many classes to print of each picture, the likeliest first; 5 by default." placeholder:"K"`
 	Data      string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
 	Epochs    *int     `help:"Epochs to train; the recipe's drops of the rate move in proportion." placeholder:"N"`
 	LR        *float64 `help:"Learning rate of the first epoch." placeholder:"X"`
@@ -46,12 +51,21 @@ type runCommand struct {
 // Help shows examples.
 func (c *runCommand) Help() string {
 	return "Examples:\n\n  wrnc run --train digits\n  wrnc run --train cifar10 WRN-16-4 --data ~/cifar --epochs 30 --seed 7" +
-		"\n  wrnc run --train svhn --data ~/svhn\n  wrnc run --train ~/flowers WRN-16-2\n  wrnc run --resume runs/WRN-16-4-cifar10-7-1"
+		"\n  wrnc run --train svhn --data ~/svhn\n  wrnc run --train ~/flowers WRN-16-2\n  wrnc run --resume runs/WRN-16-4-cifar10-7-1" +
+		"\n  wrnc run --eval cifar10 runs/WRN-16-4-cifar10-7-1\n  wrnc run --infer runs/WRN-16-4-cifar10-7-1 cat.png holiday/"
 }
 
-// Run trains.
+// Run trains, or uses what was trained.
 func (c *runCommand) Run(s *session) error {
-	if c.Resume != "" {
+	if err := c.flagsFit(); err != nil {
+		return err
+	}
+	switch {
+	case c.Eval != "":
+		return c.evaluate(s)
+	case c.Infer != "":
+		return c.infer(s)
+	case c.Resume != "":
 		return c.resume(s)
 	}
 	if err := c.beginning(); err != nil {
@@ -73,7 +87,7 @@ func (c *runCommand) Run(s *session) error {
 func (c *runCommand) beginning() error {
 	switch {
 	case c.Train == "":
-		return usagef("missing flags: --train=DATA, or --resume=RUN to go on with a run")
+		return usagef("missing flags: --train=DATA, --resume=RUN to go on with a run, or --eval=DATA or --infer=RUN to use one")
 	case c.FromStep != nil:
 		return usagef("--from-step %d: only --resume RUN goes back to a step", *c.FromStep)
 	case c.ScaleLR != nil:
@@ -86,7 +100,7 @@ func (c *runCommand) beginning() error {
 
 // words is where people read.
 func (c *runCommand) words(s *session) io.Writer {
-	if c.JSON {
+	if c.JSON || c.Infer != "" {
 		return s.stderr
 	}
 	return s.stdout
@@ -95,7 +109,7 @@ func (c *runCommand) words(s *session) io.Writer {
 // job makes all choices. A line to words tells of each flag that changes something.
 func (c *runCommand) job(s *session, words io.Writer) (j job, err error) {
 	fail := func(err error) (job, error) { return job{}, err }
-	set, err := chooseData(c.Train)
+	set, err := chooseData("--train", c.Train)
 	if err != nil {
 		return fail(err)
 	}
@@ -157,7 +171,8 @@ func (c *runCommand) machine(s *session) (target, machine, error) {
 	if err := within("--threads", c.Threads, 1, maxThreads); err != nil {
 		return fail(err)
 	}
-	o := machineChoice{isa: c.ISA, threads: runtime.GOMAXPROCS(0), device: c.Device, precision: c.precision(), poison: c.Poison, noGraph: c.NoGraph, words: c.words(s), gpu: s.gpu}
+	o := machineChoice{isa: c.ISA, threads: runtime.GOMAXPROCS(0), device: c.Device, precision: c.precision(), poison: c.Poison, noGraph: c.NoGraph, words: c.words(s), gpu: s.gpu,
+		quiet: c.Eval != "" || c.Infer != ""}
 	if c.Threads != nil {
 		o.threads = *c.Threads
 	}

@@ -22,8 +22,11 @@ type session struct {
 	gpu            func(device int, o jit.Options) (gpu, error)
 }
 
-// read reads the data set from its folder.
+// read reads what is wanted of the data set from its folder.
 func (d dataSet) read(folder string, input [3]int) (*data.Source, error) {
+	if d.measure {
+		return d.test(folder, input)
+	}
 	return d.open(folder, input)
 }
 

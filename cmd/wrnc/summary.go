@@ -10,6 +10,7 @@ import (
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
+	"wrnc/compiler/lower"
 	"wrnc/dsl"
 )
 
@@ -94,7 +95,7 @@ func (c *summaryCommand) Run(s *session) error {
 }
 
 // planMemory compiles a network and plans what training (with its evaluation)
-// and inference need.
+// and inference, which folds and prepares, need.
 func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err error) {
 	fail := func(err error) (memory, memory, *ir.Module, error) { return memory{}, memory{}, nil, err }
 	result, err := compiler.Compile(net, compiler.Options{Batch: net.Train.Batch, Precision: ir.F32, Fuse: true, Verify: true})
@@ -106,15 +107,15 @@ func planMemory(net *dsl.Network) (training, inferring memory, m *ir.Module, err
 	if err != nil {
 		return fail(err)
 	}
-	trainPlans, err := layOut(m, arch, trainingFunctions()...)
+	trainPlans, err := layOut(m, arch, lower.Plan, trainingFunctions()...)
 	if err != nil {
 		return fail(err)
 	}
-	alone, err := inference(m)
+	inference, err := compileAlone(net, "infer", compiler.Options{Batch: net.Train.Batch, Precision: ir.F32, Fuse: true, Fold: true, Verify: true})
 	if err != nil {
 		return fail(err)
 	}
-	inferPlans, err := layOut(alone, arch)
+	inferPlans, err := layOut(inference, arch, lower.PlanPrepared)
 	if err != nil {
 		return fail(err)
 	}

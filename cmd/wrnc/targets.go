@@ -37,6 +37,7 @@ type machineChoice struct {
 	poison    bool
 	noGraph   bool      // of --no-graph
 	words     io.Writer // what people read
+	quiet     bool      // auto does not tell why it takes no GPU
 	gpu       func(device int, o jit.Options) (gpu, error)
 }
 
@@ -184,8 +185,9 @@ func openTarget(name string, o machineChoice) (target, machine, error) {
 		if errors.As(err, new(usageError)) {
 			continue // the flags are of another target
 		}
-		why, _, _ := strings.Cut(err.Error(), "\n")
-		fmt.Fprintf(o.words, "note: training on the %s, not by %s: %s\n", all[len(all)-1].name, t.name, why)
+		if why, _, _ := strings.Cut(err.Error(), "\n"); !o.quiet {
+			o.note(fmt.Sprintf("target %s, not %s: %s", all[len(all)-1].name, t.name, why))
+		}
 	}
 	last := all[len(all)-1]
 	m, err := last.open(o)

@@ -16,6 +16,7 @@ import (
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
+	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime"
@@ -75,13 +76,17 @@ func (s *session) train(j job) (err error) {
 	defer stop()
 
 	normalize := normalization(j.net.Data, j.src.Train)
+	facts, err := metadata(j.net, j.text, j.src.Train.Classes, normalize)
+	if err != nil {
+		return err
+	}
 	options := train.Options{
 		Recipe:    recipe(j.net.Train),
 		Seed:      j.seed,
 		Augment:   augmentation(j.net.Data),
 		Normalize: normalize,
 		Kept:      len(l.kept) > 0,
-		Metadata:  metadata(j.net, normalize),
+		Metadata:  facts,
 		Identity:  j.identity(plans),
 		SaveEvery: orZero(j.choices.SaveEvery),
 		KeepEvery: orZero(j.choices.KeepEvery),
@@ -147,14 +152,6 @@ func (j job) identity(plans []*plan.Plan) map[string]string {
 	return map[string]string{
 		"target": j.target.name, "isa": j.on.arch().ISA, "precision": j.precision.String(), "fused": fmt.Sprint(j.fuse),
 		"batch": fmt.Sprint(j.net.Train.Batch), "plan": planHash(plans),
-	}
-}
-
-// metadata are the facts about a network that its weights are kept with.
-func metadata(net *dsl.Network, n data.Normalize) map[string]string {
-	return map[string]string{
-		"data": net.Data.Name, "classes": fmt.Sprint(net.Classes), "normalize": net.Data.Normalize.String(), "recipe": net.Train.Recipe,
-		"mean": fmt.Sprint(n.Mean), "scale": fmt.Sprint(n.Scale), // a byte becomes (byte - mean) * scale
 	}
 }
 
@@ -232,7 +229,7 @@ func (j job) layOut() (*laidOut, error) {
 		return nil, err
 	}
 	l.module = result.Module
-	if l.plans, err = layOut(l.module, j.on.arch(), trainingFunctions()...); err != nil {
+	if l.plans, err = layOut(l.module, j.on.arch(), lower.Plan, trainingFunctions()...); err != nil {
 		return nil, err
 	}
 	planned := memoryOf(l.plans)
@@ -243,7 +240,7 @@ func (j job) layOut() (*laidOut, error) {
 		l.kept = nil
 		return l, err
 	}
-	l.loaders, err = layOut(l.module, j.on.arch(), names...)
+	l.loaders, err = layOut(l.module, j.on.arch(), lower.Plan, names...)
 	return l, err
 }
 

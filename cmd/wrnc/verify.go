@@ -12,6 +12,7 @@ import (
 
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime"
@@ -158,7 +159,7 @@ func (c *verifyCommand) network(net *dsl.Network, precision ir.DType, name strin
 	if err != nil {
 		return nil, err
 	}
-	plans, err := layOut(result.Module, on.arch())
+	plans, err := layOut(result.Module, on.arch(), lower.Plan)
 	if err != nil {
 		return nil, err
 	}

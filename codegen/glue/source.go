@@ -204,18 +204,18 @@ func (w *writer) construct(f *jen.File) {
 //		isa := kernels.Detect()
 //		var plans []*plan.Plan
 //		for _, f := range m.Funcs {
-//			p, err := lower.Plan(f, cpu.Arch(isa))
+//			p, err := lower.PlanPrepared(f, cpu.Arch(isa))
 //			...
 //		}
 //		...
 //	}
 func (w *writer) loadCPU(f *jen.File) {
-	f.Comment("loadCPU plans the network for this machine's instruction set.")
+	f.Comment(lines("loadCPU plans the network for this machine's instruction set. What follows from the", "weights alone is computed when they have changed."))
 	f.Func().Id("loadCPU").Params(jen.Id("m").Op("*").Qual(irPath, "Module"), jen.Id("threads").Int()).Params(jen.Qual(runtimePath, "Executable"), jen.Error()).Block(
 		jen.Id("isa").Op(":=").Qual(kernelsPath, "Detect").Call(),
 		jen.Var().Id("plans").Index().Op("*").Qual(planPath, "Plan"),
 		jen.For(jen.List(jen.Id("_"), jen.Id("f")).Op(":=").Range().Id("m").Dot("Funcs")).Block(
-			jen.List(jen.Id("p"), jen.Err()).Op(":=").Qual(lowerPath, "Plan").Call(jen.Id("f"), jen.Qual(cpuPath, "Arch").Call(jen.Id("isa"))),
+			jen.List(jen.Id("p"), jen.Err()).Op(":=").Qual(lowerPath, "PlanPrepared").Call(jen.Id("f"), jen.Qual(cpuPath, "Arch").Call(jen.Id("isa"))),
 			jen.If(jen.Err().Op("!=").Nil()).Block(
 				jen.Return(jen.Nil(), jen.Qual("fmt", "Errorf").Call(jen.Lit("%s: %w"), jen.Id("m").Dot("Name"), jen.Err())),
 			),

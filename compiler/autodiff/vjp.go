@@ -49,6 +49,7 @@ var noGradient = map[ir.Op]string{
 	ir.BNRunning:   afterwards,
 	ir.BNGradStats: afterwards,
 	ir.BNGradFold:  afterwards,
+	ir.FoldFilter:  afterwards,
 	ir.Convert:     afterwards,
 	ir.Fusion:      afterwards,
 }

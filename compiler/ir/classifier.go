@@ -14,42 +14,55 @@ type Classifier struct{ Height, Width, Channels, Classes int }
 //
 // and the reason where it has others.
 func (m *Module) Classifier() (Classifier, error) {
-	fail := func(err error) (Classifier, error) {
-		return Classifier{}, fmt.Errorf("%s is no classifier of images: %w", m.Name, err)
-	}
-	infer := m.Func("infer")
-	if infer == nil {
-		return fail(fmt.Errorf("it has no function infer"))
-	}
-	images := infer.Param("images")
-	if images == nil || images.Type.DType != F32 || images.Type.Rank() != 4 {
-		return fail(fmt.Errorf("infer takes no images"))
-	}
-	d := images.Type.Dims
-	c := Classifier{Height: d[1], Width: d[2], Channels: d[3]}
-	if len(infer.Returns) == 1 {
-		c.Classes = infer.Returns[0].Type.Channels()
+	c, err := m.Inference()
+	if err != nil {
+		return Classifier{}, err
 	}
 	var (
 		scalar = T(F32)
 		word   = T(U64)
+		images = T(F32, m.Batch, c.Height, c.Width, c.Channels)
 		labels = T(S32, m.Batch)
 		loss   = T(F32, 2)
 	)
 	for _, want := range []struct {
 		name   string
 		params map[string]Type
-		result Type
 	}{
-		{"infer", map[string]Type{"images": images.Type}, T(F32, m.Batch, 1, 1, c.Classes)},
-		{"eval", map[string]Type{"images": images.Type, "labels": labels}, loss},
-		{"train", map[string]Type{"images": images.Type, "labels": labels, "lr": scalar, "seed": word, "step": word}, loss},
+		{"eval", map[string]Type{"images": images, "labels": labels}},
+		{"train", map[string]Type{"images": images, "labels": labels, "lr": scalar, "seed": word, "step": word}},
 	} {
-		if err := m.checkFunc(want.name, want.params, want.result); err != nil {
-			return fail(err)
+		if err := m.checkFunc(want.name, want.params, loss); err != nil {
+			return Classifier{}, m.noClassifier(err)
 		}
 	}
 	return c, nil
+}
+
+// Inference is [Module.Classifier] of a module of which infer alone is asked for.
+func (m *Module) Inference() (Classifier, error) {
+	infer := m.Func("infer")
+	if infer == nil {
+		return Classifier{}, m.noClassifier(fmt.Errorf("it has no function infer"))
+	}
+	images := infer.Param("images")
+	if images == nil || images.Type.DType != F32 || images.Type.Rank() != 4 {
+		return Classifier{}, m.noClassifier(fmt.Errorf("infer takes no images"))
+	}
+	d := images.Type.Dims
+	c := Classifier{Height: d[1], Width: d[2], Channels: d[3]}
+	if len(infer.Returns) == 1 {
+		c.Classes = infer.Returns[0].Type.Channels()
+	}
+	err := m.checkFunc("infer", map[string]Type{"images": T(F32, m.Batch, d[1], d[2], d[3])}, T(F32, m.Batch, 1, 1, c.Classes))
+	if err != nil {
+		return Classifier{}, m.noClassifier(err)
+	}
+	return c, nil
+}
+
+func (m *Module) noClassifier(why error) error {
+	return fmt.Errorf("%s is no classifier of images: %w", m.Name, why)
 }
 
 // checkFunc compares a function's parameters and its one result with what they

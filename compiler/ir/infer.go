@@ -333,6 +333,14 @@ func inferBNFold(n *Node) ([]Type, error) {
 	return []Type{T(F32, 2, c)}, nil
 }
 
+func inferFoldFilter(n *Node) ([]Type, error) {
+	w, t := n.Args[0].Type, n.Args[1].Type
+	if w.Rank() != 4 || w.DType != F32 {
+		return nil, fmt.Errorf("expected a filter f32[K,R,S,C], found %v", w)
+	}
+	return []Type{w, T(F32, w.Dims[0])}, vector(t, 2, w.Dims[0])
+}
+
 func inferBNRunning(n *Node) ([]Type, error) {
 	if n.Attrs.Count < 2 {
 		return nil, fmt.Errorf("expected count >= 2 (an unbiased variance needs two elements), found %d", n.Attrs.Count)

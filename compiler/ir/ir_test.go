@@ -69,6 +69,7 @@ func everyOp() *ir.Module {
 	vNew := b.Op1(ir.Axpy, ir.Attrs{Alpha: 0.9}, st(v), dw)
 	wNew := b.Op1(ir.Descend, ir.Attrs{}, st(w), vNew, lr)
 	b.Op1(ir.Augment, ir.Attrs{Pad: 4, Flip: true, Fill: ir.FillReflect}, set, labels, seed, step, table)
+	b.Op(ir.FoldFilter, ir.Attrs{}, st(w), s)
 	rNew := b.Op1(ir.BNRunning, ir.Attrs{Momentum: 0.1, Count: 24}, st(run), s)
 	f.Returns = []*ir.Value{loss, db, x, st(gamma)}
 	f.Assigns = []ir.Assign{{State: w, Value: wNew}, {State: v, Value: vNew}, {State: run, Value: rNew}}

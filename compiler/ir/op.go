@@ -91,6 +91,7 @@ const (
 	BNStats
 	BNFold
 	BNRunning
+	FoldFilter
 	BNGradStats
 	BNGradFold
 	ChannelSum
@@ -139,6 +140,7 @@ var opTable = [numOps]Info{
 
 	BNFold:     {"bn_fold", Channel, []Operand{Vec, Vec, Vec}, 1, []string{"eps", "count"}, inferBNFold, "s, gamma, beta -> t with t[0] = gamma*r, t[1] = beta - s[0]*t[0], r = 1/sqrt(s[1]/count + eps)"},
 	BNRunning:  {"bn_running", Channel, []Operand{Vec, Vec}, 1, []string{"momentum", "count"}, inferBNRunning, "run, s -> (1-momentum)*run + momentum*[s[0], s[1]/(count-1)]"},
+	FoldFilter: {"fold_filter", Channel, []Operand{Weight, Vec}, 2, nil, inferFoldFilter, "w, t -> w' with w'[k,r,s,c] = t[0,k] * w[k,r,s,c], and the vector t[1]"},
 	BNGradFold: {"bn_grad_fold", Channel, []Operand{Vec, Vec, Vec}, 3, []string{"eps", "count"}, inferBNGradFold, "q, s, gamma -> c, gradients by gamma (r*q[1]) and beta (q[0]); c = [gamma*r, -gamma*r^3*q[1]/m, -gamma*r*q[0]/m - c[1]*s[0]], m = count"},
 
 	Xent:     {"xent", Opaque, []Operand{Act, Labels}, 1, nil, inferXent, "logits [N,1,1,K], labels -> [sum of -log softmax at the label, number of samples whose largest logit is elsewhere]"},

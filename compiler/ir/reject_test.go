@@ -83,6 +83,8 @@ func TestReject(t *testing.T) {
 		{"dropout of a negative part", "%0 = mask_scale %x, %m {p=-0.1} : f32[2,5,5,3]\nreturn %0", `mask_scale: dropout probability -0.1 is outside [0, 1)`},
 		{"dropout past any integer", "%0 = mask_scale %x, %m {p=1e300} : f32[2,5,5,3]\nreturn %0", `mask_scale: dropout probability 1e+300 is outside [0, 1)`},
 		{"count 0", "%0 = bn_fold @run, @b, @b {eps=0, count=0} : f32[2,3]\nreturn %0", `bn_fold: expected count >= 1, found 0`},
+		{"a vector of another filter", "%0, %1 = fold_filter @w, @run : f32[4,3,3,3], f32[4]\nreturn %0", `fold_filter: expected a channel vector f32[2,4], found f32[2,3]`},
+		{"a filter of rank 1", "%0, %1 = fold_filter @b, @run : f32[3], f32[3]\nreturn %0", `fold_filter: expected a filter f32[K,R,S,C], found f32[3]`},
 		{"running statistics of one", "%0 = bn_running @run, @run {momentum=0.1, count=1} : f32[2,3]\nreturn %0", `bn_running: expected count >= 2 (an unbiased variance needs two elements), found 1`},
 		{"running statistics of a vector", "%0 = bn_running @b, @b {momentum=0.1, count=2} : f32[3]\nreturn %0", `bn_running: expected a channel vector f32[2,3], found f32[3]`},
 		{"window and pad", "%0 = maxpool %x {pad=2, stride=2, kernel=2} : f32[2,4,4,3]\nreturn %0", `maxpool: expected stride >= 1 and 0 <= pad < kernel, found stride 2, pad 2, kernel 2`},

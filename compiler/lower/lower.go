@@ -23,7 +23,14 @@ import (
 
 // Plan lays function f out for arch. Every node of f must be a fusion. An op or
 // an element type that the target cannot run is an error that names it.
-func Plan(f *ir.Func, arch plan.Arch) (*plan.Plan, error) {
+func Plan(f *ir.Func, arch plan.Arch) (*plan.Plan, error) { return lay(f, arch, false) }
+
+// PlanPrepared is Plan for a function that is called often between two changes of the
+// states, as inference is: what follows from the states alone is computed by the
+// first launches, and kept ([plan.Plan.Prepared]). It takes more memory.
+func PlanPrepared(f *ir.Func, arch plan.Arch) (*plan.Plan, error) { return lay(f, arch, true) }
+
+func lay(f *ir.Func, arch plan.Arch, prepared bool) (*plan.Plan, error) {
 	l := &lowering{f: f, arch: arch, bufs: map[*ir.Value]int{}, batched: batchedValues(f), index: map[*ir.Node]int{}}
 	l.p = &plan.Plan{Net: f.Module.Name, Func: f.Name, Arch: arch, Batch: f.Module.Batch}
 	if err := l.leaves(); err != nil {
@@ -46,7 +53,11 @@ func Plan(f *ir.Func, arch plan.Arch) (*plan.Plan, error) {
 		hoist(l.p)
 		blocks(l.p)
 	}
-	schedule(l.p)
+	early := 0
+	if prepared {
+		early = prepare(l.p)
+	}
+	schedule(l.p, early)
 	place(l.p)
 	for _, k := range l.p.Kernels {
 		l.p.Scratch = max(l.p.Scratch, k.ScratchBytes())

@@ -10,11 +10,15 @@ import (
 // schedule puts kernels, in order, into launches: a kernel joins the launch
 // before it unless the two touch a buffer that one of them writes. So a Finish,
 // which is one unit, runs beside the packing of the next weight or beside a
-// wgrad, and all parameters are updated in one launch.
-func schedule(p *plan.Plan) {
+// wgrad, and all parameters are updated in one launch. The first early kernels, which
+// prepare the others' work, share no launch with them.
+func schedule(p *plan.Plan, early int) {
 	for i, k := range p.Kernels {
 		last := len(p.Launches) - 1
-		if last < 0 || conflicts(p, p.Launches[last], k) {
+		if i == early {
+			p.Prepared = len(p.Launches)
+		}
+		if last < 0 || i == early || conflicts(p, p.Launches[last], k) {
 			p.Launches = append(p.Launches, plan.Launch{})
 			last++
 		}
@@ -68,7 +72,7 @@ func place(p *plan.Plan) {
 }
 
 // lives sets the first and the last launch that touch each arena buffer; a
-// result of the function lives past the last one.
+// result of the function, and what was prepared, lives past the last one.
 func lives(p *plan.Plan) {
 	for i := range p.Buffers {
 		if b := &p.Buffers[i]; b.Space == plan.Arena {
@@ -87,6 +91,11 @@ func lives(p *plan.Plan) {
 	for _, r := range p.Returns {
 		if b := &p.Buffers[r]; b.Space == plan.Arena {
 			b.Last = len(p.Launches)
+		}
+	}
+	for i := range p.Buffers {
+		if b := &p.Buffers[i]; b.Space == plan.Arena && b.First < p.Prepared && b.Last >= p.Prepared {
+			b.Last = len(p.Launches) // the next call reads it, too
 		}
 	}
 }

@@ -95,6 +95,9 @@ func (p *parser) header() error {
 	f := newFields(rest[len(quoted):])
 	p.p.Func = f.nameValue("func")
 	p.p.Batch = f.int("batch", 1, 1<<20)
+	if f.more() {
+		p.p.Prepared = f.int("prepared", 1, maxCount)
+	}
 	if err := f.end(); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type Plan struct {
 	Buffers  []Buffer
 	Kernels  []*Kernel
 	Launches []Launch
+	Prepared int   // launches, the first ones, that depend on states alone: what they write stays until a state changes
 	Returns  []int // buffers that hold the function's results after the last launch
 
 	State    int // bytes of state: all slabs, gaps for alignment included

@@ -16,7 +16,11 @@ import (
 //	p4 one pixel a sample   y the root's result   t the tile   q0 partial of reduce 0
 func (p *Plan) String() string {
 	w := &printer{p: p}
-	w.line("plan %q func=%s batch=%d", p.Net, p.Func, p.Batch)
+	prepared := ""
+	if p.Prepared > 0 {
+		prepared = fmt.Sprintf(" prepared=%d", p.Prepared)
+	}
+	w.line("plan %q func=%s batch=%d%s", p.Net, p.Func, p.Batch, prepared)
 	w.line("arch target=%s isa=%s chans=%d l1=%d l2=%d%s", p.Arch.Target, p.Arch.ISA, p.Arch.Chans, p.Arch.L1, p.Arch.L2, p.Arch.GPU.text())
 	counters := ""
 	if p.Counters > 0 {

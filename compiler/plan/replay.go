@@ -10,11 +10,33 @@ type owner struct {
 
 // replay walks the launches and keeps, for every byte of the arena, which
 // buffer it was last written as. uses tells for each kernel what becomes of its
-// arguments.
+// arguments. Where launches are prepared it walks the others once more, as a second
+// call does that finds in the arena what the first one has left there.
 func (p *Plan) replay(uses [][]use) error {
 	var memory spans[owner]
 	source := map[int]*Kernel{} // the kernel that last wrote a buffer
+	if err := p.replayCall(uses, 0, &memory, source); err != nil {
+		return err
+	}
+	if p.Prepared > 0 {
+		if err := p.replayCall(uses, p.Prepared, &memory, source); err != nil {
+			return fmt.Errorf("in a second call: %w", err)
+		}
+	}
+	for i, b := range p.Buffers {
+		if b.Space == Arena && source[i] == nil {
+			return fmt.Errorf("buffer %s is written by no kernel", b.Name)
+		}
+	}
+	return nil
+}
+
+// replayCall walks the launches of a call, of which the first so many are done.
+func (p *Plan) replayCall(uses [][]use, done int, memory *spans[owner], source map[int]*Kernel) error {
 	for t, l := range p.Launches {
+		if t < done {
+			continue
+		}
 		for _, i := range l.Kernels {
 			k := p.Kernels[i]
 			for j, a := range k.Args {
@@ -55,11 +77,6 @@ func (p *Plan) replay(uses [][]use) error {
 		}
 		if err := p.holds(memory.in(p.extent(r)), r); err != nil {
 			return fmt.Errorf("return of buffer %s, %w", b.Name, err)
-		}
-	}
-	for i, b := range p.Buffers {
-		if b.Space == Arena && source[i] == nil {
-			return fmt.Errorf("buffer %s is written by no kernel", b.Name)
 		}
 	}
 	return nil

@@ -25,6 +25,9 @@ func (p *Plan) verify() ([][]use, error) {
 	if p.Batch < 1 || p.Batch > 1<<20 || p.Arch.Chans < 1 || p.Arch.Chans > maxCount {
 		return nil, fmt.Errorf("batch %d or tile of %d channels is out of bounds", p.Batch, p.Arch.Chans)
 	}
+	if p.Prepared < 0 || p.Prepared > len(p.Launches) {
+		return nil, fmt.Errorf("%d of %d launches are prepared", p.Prepared, len(p.Launches))
+	}
 	if len(p.Buffers) > maxCount || len(p.Kernels) > maxCount || len(p.Launches) > maxCount {
 		return nil, fmt.Errorf("%d buffers, %d kernels, %d launches; at most %d of each", len(p.Buffers), len(p.Kernels), len(p.Launches), maxCount)
 	}
@@ -50,7 +53,32 @@ func (p *Plan) verify() ([][]use, error) {
 	if err := p.verifyLaunches(); err != nil {
 		return nil, err
 	}
+	if err := p.verifyPrepared(); err != nil {
+		return nil, err
+	}
 	return uses, p.replay(uses)
+}
+
+// verifyPrepared checks that the prepared launches compute the same in every call:
+// they read no input, and no kernel of the plan writes a state. That what they write
+// outlives a call is for the replay.
+func (p *Plan) verifyPrepared() error {
+	if p.Prepared == 0 {
+		return nil
+	}
+	for t, l := range p.Launches {
+		for _, i := range l.Kernels {
+			for _, a := range p.Kernels[i].Args {
+				switch b := p.Buffers[a.Buffer]; {
+				case t < p.Prepared && (b.Space == Input || b.Batched):
+					return fmt.Errorf("kernel %s is in launch %d, which is prepared, and touches buffer %s, which belongs to one call", p.Kernels[i].Name, t, b.Name)
+				case b.Space == State && a.Mode != Read:
+					return fmt.Errorf("kernel %s writes state %s, on which prepared launches may depend", p.Kernels[i].Name, b.Name)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func (p *Plan) verifyBuffer(b Buffer) error {

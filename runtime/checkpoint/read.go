@@ -109,17 +109,30 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return f.Tensors[i], true
 }
 
-// Float32s returns the elements of the tensor of that name, which must exist,
-// have exactly that shape and be F32, F16 or BF16. The error is for the user of
-// a checkpoint that does not fit the network.
-func (f *File) Float32s(name string, shape []int) ([]float32, error) {
+// Check tells whether there is a tensor of that name, of exactly that shape and
+// F32, F16 or BF16. The error is for the user of a checkpoint that does not fit the
+// network.
+func (f *File) Check(name string, shape []int) error {
 	t, ok := f.Tensor(name)
 	if !ok {
-		return nil, fmt.Errorf("%s: no tensor %s among its %d; the checkpoint is of another network", f.Path, quote(name), len(f.Tensors))
+		return fmt.Errorf("%s: no tensor %s among its %d; the checkpoint is of another network", f.Path, quote(name), len(f.Tensors))
 	}
 	if !slices.Equal(t.Shape, shape) {
-		return nil, fmt.Errorf("%s: tensor %s: expected shape %v, found %v; the checkpoint is of another network", f.Path, quote(name), shape, t.Shape)
+		return fmt.Errorf("%s: tensor %s: expected shape %v, found %v; the checkpoint is of another network", f.Path, quote(name), shape, t.Shape)
 	}
+	if err := t.isFloat(); err != nil {
+		return fmt.Errorf("%s: %w", f.Path, err)
+	}
+	return nil
+}
+
+// Float32s returns the elements of the tensor of that name, on which [File.Check]
+// has nothing to say.
+func (f *File) Float32s(name string, shape []int) ([]float32, error) {
+	if err := f.Check(name, shape); err != nil {
+		return nil, err
+	}
+	t, _ := f.Tensor(name) // it is there
 	values, err := t.Float32s()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)

@@ -97,13 +97,22 @@ func (t Tensor) Float32s() ([]float32, error) {
 	case F16:
 		at = func(i int) float32 { return widenHalf(binary.LittleEndian.Uint16(t.Data[2*i:])) }
 	default:
-		return nil, fmt.Errorf("tensor %s is %s; expected F32, F16 or BF16", quote(t.Name), quote(string(t.DType)))
+		return nil, t.isFloat()
 	}
 	values := make([]float32, len(t.Data)/t.DType.Size())
 	for i := range values {
 		values[i] = at(i)
 	}
 	return values, nil
+}
+
+// isFloat is the error for a tensor of another type than those of Float32s.
+func (t Tensor) isFloat() error {
+	switch t.DType {
+	case F32, F16, BF16:
+		return nil
+	}
+	return fmt.Errorf("tensor %s is %s; expected F32, F16 or BF16", quote(t.Name), quote(string(t.DType)))
 }
 
 // widenHalf converts an IEEE 754 binary16 to float32, keeping the payload of a NaN.

@@ -34,6 +34,7 @@ type Program struct {
 	workers []*worker
 	pool    *pool
 	funcs   map[string]*function
+	ready   *function // whose prepared launches need not run again; nil: none
 	bytes   int
 }
 
@@ -110,6 +111,7 @@ func (p *Program) WriteState(name string, values []float32) error {
 		return err
 	}
 	copy(m, values)
+	p.ready = nil
 	return nil
 }
 
@@ -141,7 +143,12 @@ func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	f.n = in.N
-	for t := range f.launches {
+	first := 0
+	if p.ready == f {
+		first = f.plan.Prepared
+	}
+	p.ready = f // another function's arena is overwritten
+	for t := first; t < len(f.launches); t++ {
 		l := &f.launches[t]
 		begun := l.watch.begin()
 		p.pool.run(l, f.n)

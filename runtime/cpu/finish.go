@@ -103,6 +103,7 @@ func (k *finishKernel) mergeSums(r plan.Reduce) {
 var channelFuncs = map[ir.Op]func(k *finishKernel, op *plan.ChannelOp, count float64){
 	ir.BNFold:     bnFold,
 	ir.BNRunning:  bnRunning,
+	ir.FoldFilter: foldFilter,
 	ir.BNGradFold: bnGradFold,
 }
 
@@ -114,6 +115,18 @@ func bnFold(k *finishKernel, op *plan.ChannelOp, count float64) {
 		shift := float64(beta[i]) - float64(float64(s[i])*scale)
 		t[i], t[c+i] = float32(scale), float32(shift)
 	}
+}
+
+func foldFilter(k *finishKernel, op *plan.ChannelOp, _ float64) {
+	w, t, out, shift := k.arg(op.Src[0]), k.arg(op.Src[1]), k.arg(op.Dst[0]), k.arg(op.Dst[1])
+	n := len(shift)
+	each := len(w) / n
+	for i, scale := range t[:n] {
+		for j, v := range w[i*each : (i+1)*each] {
+			out[i*each+j] = scale * v
+		}
+	}
+	copy(shift, t[n:])
 }
 
 func bnRunning(k *finishKernel, op *plan.ChannelOp, count float64) {

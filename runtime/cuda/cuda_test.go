@@ -510,3 +510,16 @@ func TestCallsThatAreRefused(t *testing.T) {
 	_, err = p.Run("step", batch(3))
 	require.NoError(t, err, "and the program goes on")
 }
+
+// TestOneWait requires that a call waits for the device once, by reading its results.
+func TestOneWait(t *testing.T) {
+	x, f := newTiny(t), newFake(t)
+	p := x.load(t, f, Options{})
+	defer p.Close()
+	_, err := p.Run("step", batch(4))
+	require.NoError(t, err)
+	f.called = nil
+	_, err = p.Run("step", batch(4))
+	require.NoError(t, err)
+	require.Equal(t, []string{"Write", "Write", "Write", "Write", "Write", "Replay", "Read", "Read", "Read"}, f.called)
+}

@@ -38,37 +38,43 @@ func (s cifarSet) record() int { return len(s.labels) + cifarPixels }
 
 func (s cifarSet) size(f binaryFile) int64 { return int64(f.records) * int64(s.record()) }
 
-// open reads the files, which lie in dir or in the archive's folder in it.
-func (s cifarSet) open(dir string) (*Source, error) {
-	found, err := s.find(dir)
-	if err != nil {
-		return nil, err
-	}
+// open reads the files, which lie in dir or in the archive's folder in it; with
+// testOnly the test set's alone, and no other need be there.
+func (s cifarSet) open(dir string, testOnly bool) (*Source, error) {
 	last := len(s.files) - 1
-	train, err := s.readFiles("train", found, s.files[:last])
+	needed := s.files
+	if testOnly {
+		needed = s.files[last:]
+	}
+	found, err := s.find(dir, needed)
 	if err != nil {
 		return nil, err
 	}
-	test, err := s.readFiles("test", found, s.files[last:])
-	if err != nil {
+	src := new(Source)
+	if !testOnly {
+		if src.Train, err = s.readFiles("train", found, s.files[:last]); err != nil {
+			return nil, err
+		}
+	}
+	if src.Test, err = s.readFiles("test", found, s.files[last:]); err != nil {
 		return nil, err
 	}
-	return &Source{Train: train, Test: test}, nil
+	return src, nil
 }
 
-// find returns the folder that has the files; it reads none.
-func (s cifarSet) find(dir string) (string, error) {
+// find returns the folder that has files of the set; it reads none.
+func (s cifarSet) find(dir string, files []binaryFile) (string, error) {
 	place := fileSet{name: s.name, folder: s.folder,
 		how: fmt.Sprintf("download %s from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it in", s.archive)}
-	for _, f := range s.files {
+	for _, f := range files {
 		place.files = append(place.files, f.name)
 	}
 	return place.find(dir)
 }
 
-// look returns the folder that has the files, after a look at their sizes.
+// look returns the folder that has all files, after a look at their sizes.
 func (s cifarSet) look(dir string) (string, error) {
-	found, err := s.find(dir)
+	found, err := s.find(dir, s.files)
 	if err != nil {
 		return "", err
 	}

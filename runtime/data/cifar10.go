@@ -6,7 +6,10 @@ package data
 //
 // Each file's size and published MD5 sum are checked; the error names the file
 // that is missing or damaged and says where to get it.
-func OpenCIFAR10(dir string) (*Source, error) { return cifar10().open(dir) }
+func OpenCIFAR10(dir string) (*Source, error) { return cifar10().open(dir, false) }
+
+// OpenCIFAR10Test is OpenCIFAR10 of the test pictures alone: Train is nil.
+func OpenCIFAR10Test(dir string) (*Source, error) { return cifar10().open(dir, true) }
 
 // FindCIFAR10 returns the folder, dir or the one in it, that has the files of the right
 // sizes. It reads none. A *MissingError says that they are not all there.

@@ -7,7 +7,10 @@ package data
 // Each file's size and every label are checked, and the MD5 sum of test.bin; the
 // error names the file that is missing or damaged and says where to get it. No
 // published MD5 sum of train.bin was found.
-func OpenCIFAR100(dir string) (*Source, error) { return cifar100().open(dir) }
+func OpenCIFAR100(dir string) (*Source, error) { return cifar100().open(dir, false) }
+
+// OpenCIFAR100Test is OpenCIFAR100 of the test pictures alone: Train is nil.
+func OpenCIFAR100Test(dir string) (*Source, error) { return cifar100().open(dir, true) }
 
 // FindCIFAR100 returns the folder, dir or the one in it, that has the files of the right
 // sizes. It reads none. A *MissingError says that they are not all there.

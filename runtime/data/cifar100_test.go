@@ -30,7 +30,7 @@ func TestOpenCIFAR100(t *testing.T) {
 		for _, f := range set.files {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, sub, f.name), fineRecords(f.records), 0o644))
 		}
-		src, err := set.open(dir)
+		src, err := set.open(dir, false)
 		require.NoError(t, err)
 		require.NoError(t, src.Train.Check())
 		require.NoError(t, src.Test.Check())

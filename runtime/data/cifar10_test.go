@@ -50,7 +50,7 @@ func cifarFolder(t *testing.T, sub string) (string, cifarSet) {
 func TestOpenCIFAR10(t *testing.T) {
 	for _, sub := range []string{"", cifar10().folder} {
 		dir, set := cifarFolder(t, sub)
-		src, err := set.open(dir)
+		src, err := set.open(dir, false)
 		require.NoError(t, err)
 		require.NoError(t, src.Train.Check())
 		require.NoError(t, src.Test.Check())
@@ -107,7 +107,7 @@ func TestOpenCIFAR10Damage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, set := cifarFolder(t, cifar10().folder)
 			c.spoil(t, filepath.Join(dir, cifar10().folder, "data_batch_2.bin"))
-			src, err := set.open(dir)
+			src, err := set.open(dir, false)
 			require.ErrorContains(t, err, c.want)
 			require.Nil(t, src)
 		})

@@ -161,6 +161,25 @@ func (f *Folder) list(images *[]labelled, dir string, label int32, depth int) er
 	return nil
 }
 
+// ListPictures lists the pictures in a folder, and in folders of it, in order, by
+// the rules of ScanFolder; it opens none. A folder without any is an error.
+func ListPictures(dir string) ([]string, error) {
+	dir = filepath.Clean(dir)
+	var f Folder
+	var images []labelled
+	if err := f.list(&images, dir, 0, 0); err != nil {
+		return nil, err
+	}
+	if len(images) == 0 {
+		return nil, fmt.Errorf("%s: there is no picture in it; expected files that end in .jpg, .jpeg or .png", dir)
+	}
+	paths := make([]string, len(images))
+	for i, image := range images {
+		paths[i] = image.path
+	}
+	return paths, nil
+}
+
 // someOf lists names, but not hundreds of them.
 func someOf(names []string) string {
 	if len(names) > 10 {
@@ -172,14 +191,22 @@ func someOf(names []string) string {
 // Read decodes all pictures, h x w x 3. A picture of another size is scaled,
 // bicubically, after its longer side has been cut to h:w around the middle; a note
 // tells how many there were.
-func (f *Folder) Read(h, w int) (*Source, error) {
+func (f *Folder) Read(h, w int) (*Source, error) { return f.read(h, w, f.trainImages) }
+
+// ReadTest is Read of the pictures to measure with alone: Train is nil.
+func (f *Folder) ReadTest(h, w int) (*Source, error) { return f.read(h, w, nil) }
+
+func (f *Folder) read(h, w int, train []labelled) (*Source, error) {
 	src := &Source{Notes: []string{fmt.Sprintf("%s has %d classes: %s", f.dir, len(f.Classes), someOf(f.Classes))}}
 	var scaled int
 	for _, part := range []struct {
 		set    **Set
 		name   string
 		images []labelled
-	}{{&src.Train, "train", f.trainImages}, {&src.Test, f.test, f.testImages}} {
+	}{{&src.Train, "train", train}, {&src.Test, f.test, f.testImages}} {
+		if len(part.images) == 0 {
+			continue
+		}
 		set := &Set{Name: filepath.Base(f.dir) + " " + part.name, Classes: f.Classes, H: h, W: w, C: 3}
 		n, err := readPictures(set, part.images)
 		if err != nil {
@@ -190,7 +217,7 @@ func (f *Folder) Read(h, w int) (*Source, error) {
 	}
 	if scaled > 0 {
 		src.Notes = append(src.Notes, fmt.Sprintf("%d of the %d pictures in %s are not %dx%d: cut around the middle and scaled",
-			scaled, len(f.trainImages)+len(f.testImages), f.dir, w, h))
+			scaled, len(train)+len(f.testImages), f.dir, w, h))
 	}
 	if len(f.ignored) > 0 {
 		src.Notes = append(src.Notes, fmt.Sprintf("left out of %s, because not named .jpg, .jpeg or .png: %s", f.dir, someOf(f.ignored)))

@@ -74,7 +74,7 @@ func NewLoader(set *Set, opts LoaderOptions) (*Loader, error) {
 	case opts.Prefetch < 0:
 		return nil, wrap(fmt.Errorf("prefetch of %d batches; expected at least 0", opts.Prefetch))
 	}
-	if err := opts.Normalize.check(set.C); err != nil {
+	if err := opts.Normalize.Check(set.C); err != nil {
 		return nil, wrap(err)
 	}
 	if err := opts.Augment.check(set.H, set.W); err != nil {

@@ -83,6 +83,15 @@ func (n Normalize) table() *table {
 	return &t
 }
 
+// Apply writes what pictures of up to three channels become, in their order, to dst,
+// as long as src: a Loader's bits.
+func (n Normalize) Apply(dst []float32, src []byte, channels int) {
+	t := n.table()
+	for i, b := range src {
+		dst[i] = t[i%channels][b]
+	}
+}
+
 // Values returns what each byte becomes in each of the first channels: rows of
 // 256 values. A device that normalises by this table gets a Loader's bits.
 func (n Normalize) Values(channels int) []float32 {
@@ -94,9 +103,9 @@ func (n Normalize) Values(channels int) []float32 {
 	return values
 }
 
-// check refuses a normalisation under which some of the given number of
+// Check refuses a normalisation under which some of the given number of
 // channels would be blank or not finite.
-func (n Normalize) check(channels int) error {
+func (n Normalize) Check(channels int) error {
 	if channels > len(n.Scale) {
 		return fmt.Errorf("normalize: pictures of %d channels; at most %d are supported", channels, len(n.Scale))
 	}

@@ -34,12 +34,12 @@ func TestValuesAreRowsOfTheTable(t *testing.T) {
 }
 
 func TestNormalizeCheck(t *testing.T) {
-	require.NoError(t, CIFARMeanStd().check(3))
-	require.NoError(t, Normalize{Scale: [3]float32{1, 0, 0}}.check(1), "channels that are not there do not count")
-	require.ErrorContains(t, Normalize{}.check(1), "normalize: channel 0 has mean 0 and scale 0; expected finite numbers and a scale other than 0")
-	require.ErrorContains(t, MeanStd([3]float32{}, [3]float32{1, 0, 1}).check(3), "channel 1 has mean 0 and scale +Inf")
-	require.ErrorContains(t, Normalize{Mean: [3]float32{0, 0, float32(math.NaN())}, Scale: [3]float32{1, 1, 1}}.check(3), "channel 2 has mean NaN")
-	require.ErrorContains(t, Scale255().check(4), "pictures of 4 channels; at most 3 are supported")
+	require.NoError(t, CIFARMeanStd().Check(3))
+	require.NoError(t, Normalize{Scale: [3]float32{1, 0, 0}}.Check(1), "channels that are not there do not count")
+	require.ErrorContains(t, Normalize{}.Check(1), "normalize: channel 0 has mean 0 and scale 0; expected finite numbers and a scale other than 0")
+	require.ErrorContains(t, MeanStd([3]float32{}, [3]float32{1, 0, 1}).Check(3), "channel 1 has mean 0 and scale +Inf")
+	require.ErrorContains(t, Normalize{Mean: [3]float32{0, 0, float32(math.NaN())}, Scale: [3]float32{1, 1, 1}}.Check(3), "channel 2 has mean NaN")
+	require.ErrorContains(t, Scale255().Check(4), "pictures of 4 channels; at most 3 are supported")
 }
 
 func TestMeanStdOf(t *testing.T) {
@@ -49,13 +49,13 @@ func TestMeanStdOf(t *testing.T) {
 	require.Equal(t, [3]float32{3, 20, 191.25}, n.Mean)
 	require.InDelta(t, 1/math.Sqrt(5), n.Scale[0], 1e-7)
 	require.InDelta(t, 0.1, n.Scale[1], 1e-7)
-	require.NoError(t, n.check(3))
+	require.NoError(t, n.Check(3))
 
 	// A channel of one value, and no pictures at all.
 	s.Images = []byte{7, 1, 0, 7, 2, 0, 7, 3, 0, 7, 4, 255}
 	n = MeanStdOf(s)
-	require.NoError(t, n.check(3))
+	require.NoError(t, n.Check(3))
 	require.Zero(t, n.table()[0][7])
 	s.Images, s.Labels = nil, nil
-	require.NoError(t, MeanStdOf(s).check(3))
+	require.NoError(t, MeanStdOf(s).Check(3))
 }

@@ -60,6 +60,15 @@ func readPictures(set *Set, images []labelled) (scaled int, err error) {
 	return int(changed.Load()), nil
 }
 
+// ReadPicture decodes a JPEG or PNG file as [Folder.Read] does: h x w x 3 bytes, cut
+// around the middle and scaled where the picture has another size. The file is not
+// trusted: its size, and that of the picture, is checked before memory is taken.
+func ReadPicture(path string, h, w int) ([]byte, error) {
+	to := make([]byte, h*w*3)
+	_, err := readPicture(to, path, h, w)
+	return to, err
+}
+
 // readPicture decodes a file into to, h x w x 3. It tells whether the picture had
 // that size.
 func readPicture(to []byte, path string, h, w int) (fits bool, err error) {

@@ -33,7 +33,15 @@ func svhnTest() []matFile { return []matFile{{"test_32x32.mat", 26032}} }
 // The files may be compressed or not. One that has another number of pictures
 // than the published one is read all the same, with a note.
 func OpenSVHN(dir string) (*Source, error) {
-	found, err := FindSVHN(dir)
+	return openSVHN(dir, "all three", svhnTrain())
+}
+
+// OpenSVHNTest is OpenSVHN of the test pictures alone: Train is nil.
+func OpenSVHNTest(dir string) (*Source, error) { return openSVHN(dir, "it", nil) }
+
+// openSVHN reads the files of training and of testing, which a message calls all.
+func openSVHN(dir, all string, train []matFile) (*Source, error) {
+	found, err := findSVHN(dir, all, train)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +50,10 @@ func OpenSVHN(dir string) (*Source, error) {
 		set   **Set
 		name  string
 		files []matFile
-	}{{&src.Train, "svhn train", svhnTrain()}, {&src.Test, "svhn test", svhnTest()}} {
+	}{{&src.Train, "svhn train", train}, {&src.Test, "svhn test", svhnTest()}} {
+		if len(part.files) == 0 {
+			continue
+		}
 		set, notes, err := readSVHNFiles(part.name, found, part.files)
 		if err != nil {
 			return nil, fmt.Errorf("svhn: %w", err)
@@ -55,10 +66,13 @@ func OpenSVHN(dir string) (*Source, error) {
 
 // FindSVHN returns the folder, dir or the one in it, that has the files. It reads none.
 // A *MissingError says that they are not all there.
-func FindSVHN(dir string) (string, error) {
+func FindSVHN(dir string) (string, error) { return findSVHN(dir, "all three", svhnTrain()) }
+
+// findSVHN looks for the files of training and of testing.
+func findSVHN(dir, all string, train []matFile) (string, error) {
 	place := fileSet{name: "svhn", folder: "svhn",
-		how: "download all three from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to"}
-	for _, f := range append(svhnTrain(), svhnTest()...) {
+		how: fmt.Sprintf("download %s from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to", all)}
+	for _, f := range append(slices.Clip(train), svhnTest()...) {
 		place.files = append(place.files, f.name)
 	}
 	return place.find(dir)

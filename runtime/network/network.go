@@ -10,6 +10,7 @@ import (
 
 	"wrnc/compiler/ir"
 	"wrnc/runtime"
+	"wrnc/runtime/checkpoint"
 	"wrnc/runtime/train"
 )
 
@@ -29,16 +30,10 @@ type Network struct {
 }
 
 // Loss is how well the network does on a set of images.
-type Loss struct {
-	Sum      float64 // of the images' cross entropies
-	Mistakes int     // images whose largest logit is not that of their label
-	Images   int
-}
+type Loss = train.Loss
 
-// Mean is the mean cross entropy.
-func (l Loss) Mean() float64 { return l.Sum / float64(l.Images) }
-
-// New makes a network of a loaded module and draws its initial state from the
+// New makes a network of a loaded module, which has the functions of a classifier
+// ([ir.Module.Classifier]), and draws its initial state from the
 // seed, as wrnc run does. The network closes ex.
 func New(m *ir.Module, ex runtime.Executable, seed uint64) (*Network, error) {
 	shape, err := m.Classifier()
@@ -48,13 +43,30 @@ func New(m *ir.Module, ex runtime.Executable, seed uint64) (*Network, error) {
 	if err := train.Initialize(ex, m, seed); err != nil {
 		return nil, err
 	}
+	return newNetwork(m, ex, shape, seed), nil
+}
+
+// Open makes a network of a loaded module with the weights of a file, to infer
+// with: of the module's functions infer alone must be there. The network closes ex.
+func Open(m *ir.Module, ex runtime.Executable, weights *checkpoint.File) (*Network, error) {
+	shape, err := m.Inference()
+	if err != nil {
+		return nil, err
+	}
+	if err := train.SetWeights(weights, ex, m); err != nil {
+		return nil, err
+	}
+	return newNetwork(m, ex, shape, 0), nil
+}
+
+func newNetwork(m *ir.Module, ex runtime.Executable, shape ir.Classifier, seed uint64) *Network {
 	n := &Network{m: m, ex: ex, shape: shape, rate: make([]float32, 1)}
 	n.in = runtime.Inputs{
 		F32:    map[string][]float32{"lr": n.rate},
 		Labels: map[string][]int32{},
 		U64:    map[string]uint64{"seed": seed},
 	}
-	return n, nil
+	return n
 }
 
 // Close gives back the device. The network cannot be used afterwards.
@@ -93,10 +105,8 @@ func (n *Network) Evaluate(images []float32, labels []int32) (Loss, error) {
 	}
 	total := Loss{}
 	err = n.batches(images, labels, count, func() error {
-		loss, err := n.loss("eval")
-		total.Sum += loss.Sum
-		total.Mistakes += loss.Mistakes
-		total.Images += loss.Images
+		loss, _, err := train.Measure(n.ex, "eval", n.in)
+		total.Add(loss)
 		return err
 	})
 	if err != nil {
@@ -122,7 +132,7 @@ func (n *Network) TrainStep(images []float32, labels []int32, rate float32) (Los
 	n.rate[0] = rate
 	n.in.U64["step"] = n.step
 	n.take(images, labels, 0, count)
-	loss, err := n.loss("train")
+	loss, _, err := train.Measure(n.ex, "train", n.in)
 	if err != nil {
 		return Loss{}, err
 	}
@@ -193,13 +203,4 @@ func (n *Network) take(images []float32, labels []int32, from, to int) {
 	if labels != nil {
 		n.in.Labels["labels"] = labels[from:to]
 	}
-}
-
-// loss runs a function that returns the sum of the losses and the mistakes.
-func (n *Network) loss(function string) (Loss, error) {
-	out, err := n.ex.Run(function, n.in)
-	if err != nil {
-		return Loss{}, err
-	}
-	return Loss{Sum: float64(out[0][0]), Mistakes: int(out[0][1]), Images: n.in.N}, nil
 }

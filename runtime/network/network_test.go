@@ -199,3 +199,42 @@ func TestRefusals(t *testing.T) {
 	_, err = network.New(m, load(t, m), seed)
 	require.ErrorContains(t, err, "no classifier of images")
 }
+
+// TestOpen infers with the weights of a file, by a module of one function.
+func TestOpen(t *testing.T) {
+	n, m, _ := newNetwork(t, "WRN-10-1")
+	images, labels := data(batch, 1)
+	_, err := n.TrainStep(images, labels, 0.1)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	require.NoError(t, n.Save(path))
+	want, err := n.Infer(images)
+	require.NoError(t, err)
+
+	infer := *m.Func("infer")
+	alone := &ir.Module{Name: m.Name, Batch: m.Batch, Funcs: []*ir.Func{&infer}}
+	infer.Module = alone
+	for _, s := range m.States {
+		if s.Role != ir.Velocity {
+			alone.States = append(alone.States, s)
+		}
+	}
+	weights, err := checkpoint.Read(path)
+	require.NoError(t, err)
+	opened, err := network.Open(alone, load(t, alone), weights)
+	require.NoError(t, err)
+	got, err := opened.Infer(images)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	_, err = opened.TrainStep(images, labels, 0.1)
+	require.EqualError(t, err, "WRN-10-1 has no function train")
+
+	less := filepath.Join(t.TempDir(), "less.safetensors")
+	require.NoError(t, checkpoint.Write(less, weights.Tensors[1:], nil))
+	weights, err = checkpoint.Read(less)
+	require.NoError(t, err)
+	_, err = network.Open(alone, load(t, alone), weights)
+	require.ErrorContains(t, err, "the checkpoint is of another network")
+	_, err = network.Open(&ir.Module{Name: "nothing"}, nil, weights)
+	require.EqualError(t, err, "nothing is no classifier of images: it has no function infer")
+}

@@ -78,7 +78,7 @@ func (r *run) timeOn(ctx context.Context, function string, b *data.Batch) (time.
 			return 0, err
 		}
 		begun := r.o.Now()
-		_, err := r.call(function, b, &tally{})
+		_, err := r.call(function, b)
 		return r.o.Now().Sub(begun), err
 	}
 	// The first call touches the memory for the first time; it does not count.

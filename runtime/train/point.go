@@ -34,6 +34,9 @@ type Point struct {
 // start is where a run begins.
 func start() Point { return Point{RateScale: 1, BestTestError: math.NaN()} }
 
+// trained is the epoch so far.
+func (p Point) trained() Loss { return Loss{p.Loss, int(p.Mistakes), p.Images} }
+
 // facts writes the point as a checkpoint's metadata. Numbers are printed so that
 // they read back as the same bits.
 func (p Point) facts() (map[string]string, error) {

@@ -266,15 +266,15 @@ func (r *run) epoch(ctx context.Context) error {
 		r.o.Progress.Finish("")
 		return err
 	}
-	trained := tally{r.at.Loss, r.at.Mistakes, r.at.Images}
+	trained := r.at.trained()
 	return r.finish(label, metrics.Epoch{
 		Epoch:           r.at.Epoch + 1,
 		Step:            r.at.Step,
 		LR:              metrics.Number(r.rateOf(r.at.Epoch)),
-		TrainLoss:       metrics.Number(trained.meanLoss()),
-		TrainError:      metrics.Number(trained.percent()),
-		TestError:       metrics.Number(tested.percent()),
-		ImagesPerSecond: metrics.Number(float64(trained.images) / trainSeconds),
+		TrainLoss:       metrics.Number(trained.Mean()),
+		TrainError:      metrics.Number(trained.Percent()),
+		TestError:       metrics.Number(tested.Percent()),
+		ImagesPerSecond: metrics.Number(float64(trained.Images) / trainSeconds),
 		Seconds:         metrics.Number(r.epochSeconds()),
 	})
 }

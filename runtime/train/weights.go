@@ -44,23 +44,46 @@ func ReadWeights(path string, ex runtime.Executable, m *ir.Module) (map[string]s
 	if err != nil {
 		return nil, err
 	}
+	return file.Metadata, SetWeights(file, ex, m)
+}
+
+// SetWeights is [ReadWeights] of a file that is read already.
+func SetWeights(file *checkpoint.File, ex runtime.Executable, m *ir.Module) error {
+	if err := CheckWeights(file, m); err != nil {
+		return err
+	}
 	values := make([][]float32, len(m.States))
 	for i, s := range m.States {
+		var err error
 		if s.Role == ir.Velocity {
 			values[i] = make([]float32, s.Type.Elems())
 		} else if values[i], err = file.Float32s(s.Name, s.Type.Dims); err != nil {
-			return nil, err
-		}
-	}
-	for _, t := range file.Tensors {
-		if m.State(t.Name) == nil {
-			return nil, fmt.Errorf("%s: tensor %q is of another network than %s", path, t.Name, m.Name)
+			return err
 		}
 	}
 	for i, s := range m.States {
 		if err := ex.WriteState(s.Name, values[i]); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return file.Metadata, nil
+	return nil
+}
+
+// CheckWeights tells whether a file has the weights of the module: a tensor for
+// each parameter and running statistic, of its shape, and no other.
+func CheckWeights(file *checkpoint.File, m *ir.Module) error {
+	for _, s := range m.States {
+		if s.Role == ir.Velocity {
+			continue
+		}
+		if err := file.Check(s.Name, s.Type.Dims); err != nil {
+			return err
+		}
+	}
+	for _, t := range file.Tensors {
+		if m.State(t.Name) == nil {
+			return fmt.Errorf("%s: tensor %q is of another network than %s", file.Path, t.Name, m.Name)
+		}
+	}
+	return nil
 }

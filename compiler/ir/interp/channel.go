@@ -32,6 +32,20 @@ func bnFold(m *machine, n *ir.Node, in []*Tensor) ([]*Tensor, error) {
 	return []*Tensor{t}, nil
 }
 
+// foldFilter scales each filter and hands on the shift, so that a convolution by the
+// result and the shift is the convolution by w followed by the affine map t.
+func foldFilter(m *machine, _ *ir.Node, in []*Tensor) ([]*Tensor, error) {
+	w, t := in[0], in[1].F
+	k := w.Type.Dims[0]
+	out, shift := New(w.Type), New(ir.T(ir.F32, k))
+	each := len(w.F) / k
+	for i, v := range w.F {
+		out.F[i] = m.round(t[i/each] * v)
+	}
+	copy(shift.F, t[k:])
+	return []*Tensor{out, shift}, nil
+}
+
 // bnRunning moves the running mean and the running unbiased variance towards
 // those of the batch.
 func bnRunning(m *machine, n *ir.Node, in []*Tensor) ([]*Tensor, error) {

@@ -178,3 +178,29 @@ func TestLossOfNaN(t *testing.T) {
 	require.True(t, math.IsNaN(out[0].F[0]))
 	require.Equal(t, 2.0, out[0].F[1], "a NaN is never right")
 }
+
+// fold_filter scales filter k by t[0,k], rounded once, and hands on t[1].
+func TestFoldFilterByDefinition(t *testing.T) {
+	f := parse(t, `module "fold" {batch=1}
+state @w : f32[2,1,1,3] role=param init=constant(0)
+state @t : f32[2,2] role=running init=rows(0,1)
+func main(%x : f32[1,1,1,1]) {
+  %v, %b = fold_filter @w, @t : f32[2,1,1,3], f32[2]
+  return %v, %b
+}
+`)
+	in := map[string]*Tensor{"x": New(ir.T(ir.F32, 1, 1, 1, 1))}
+	third := float64(float32(1. / 3))
+	st := map[string]*Tensor{
+		"w": Floats(ir.T(ir.F32, 2, 1, 1, 3), 1, -2, third, 4, third, 6),
+		"t": Floats(ir.T(ir.F32, 2, 2), -0.5, third, 7, 8),
+	}
+	want := []float64{-0.5, 1, -third / 2, 4 * third, third * third, 6 * third}
+	out := run(t, f, in, st, exact)
+	require.Equal(t, want, out[0].F)
+	require.Equal(t, []float64{7, 8}, out[1].F)
+	for i := range want {
+		want[i] = float64(float32(want[i]))
+	}
+	require.Equal(t, want, run(t, f, in, st, Options{})[0].F)
+}

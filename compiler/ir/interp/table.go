@@ -48,6 +48,7 @@ func meanings() map[ir.Op]meaning {
 		ir.BNFold:     bnFold,
 		ir.BNRunning:  bnRunning,
 		ir.BNGradFold: bnGradFold,
+		ir.FoldFilter: foldFilter,
 
 		ir.Xent:     xent,
 		ir.XentGrad: xentGrad,
