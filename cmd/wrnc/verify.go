@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -98,27 +99,27 @@ func (c *verifyCommand) Run(s *session) (err error) {
 	if c.JSON {
 		words = s.stderr
 	}
-	machines := runCommand{Target: c.Target, Device: c.Device, ISA: c.ISA, Threads: c.Threads, Precision: c.Precision, JSON: c.JSON}
-	t, on, err := machines.machine(s)
+	flags := runCommand{Target: c.Target, Device: c.Device, ISA: c.ISA, Threads: c.Threads, Precision: c.Precision, JSON: c.JSON}
+	t, on, err := flags.machine(s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, on.close()) }()
-	precision := machines.precision()
-	n, err := c.network(net, precision, t.name, on)
+	precision := flags.precision()
+	nets, err := c.networks(net, precision, on)
 	if err != nil {
 		return err
 	}
-	options := verify.Options{Samples: samples, Seed: c.Seed, Limit: c.Limit * 1e9, Progress: s.verifying(words)}
 	if t.name != "cpu" {
-		if options.Other, err = c.byCPU(net, words); err != nil {
+		if err := c.besideCPU(net, nets, words); err != nil {
 			return err
 		}
 	}
+	options := verify.Options{Samples: samples, Seed: c.Seed, Limit: c.Limit * 1e9, Progress: s.verifying(words)}
 	fmt.Fprintf(words, "%s on %s (%s), %v, batches of %d, %d images\n", net.Name, t.name, on.describe(), precision, c.Batch, samples)
 	ctx, stop := interruptible(func() {})
 	defer stop()
-	report, failed := verify.Run(ctx, *n, options)
+	report, failed := verify.Run(ctx, verified(t.name, on), nets, options)
 	if report == nil {
 		return failed
 	}
@@ -153,35 +154,55 @@ func (c *verifyCommand) load() (*dsl.Network, error) {
 	return loadNetwork(c.Network)
 }
 
-// network compiles for a machine.
-func (c *verifyCommand) network(net *dsl.Network, precision ir.DType, name string, on machine) (*verify.Network, error) {
-	result, err := compiler.Compile(net, compiler.Options{Batch: c.Batch, Precision: precision, Fuse: !c.NoFuse, Verify: true})
+// networks compiles a network as a machine runs it: for training, and for inference.
+func (c *verifyCommand) networks(net *dsl.Network, precision ir.DType, on machine) ([]verify.Network, error) {
+	options := compiler.Options{Batch: c.Batch, Precision: precision, Fuse: !c.NoFuse, Verify: true}
+	training, err := compiler.Compile(net, options)
 	if err != nil {
 		return nil, err
 	}
-	plans, err := layOut(result.Module, on.arch(), lower.Plan)
+	training.Module.Funcs = slices.DeleteFunc(training.Module.Funcs, func(f *ir.Func) bool { return !slices.Contains(trainingFunctions(), f.Name) })
+	options.Fold = folds(on.arch())
+	inference, err := compileAlone(net, "infer", options)
 	if err != nil {
 		return nil, err
 	}
-	if err := on.afford(memoryOf(plans)); err != nil {
-		return nil, err
+	nets := []verify.Network{{Module: training.Module, Plan: lower.Plan}, {Module: inference, Plan: lower.PlanPrepared}}
+	for _, n := range nets {
+		plans, err := layOut(n.Module, on.arch(), n.Plan)
+		if err != nil {
+			return nil, err
+		}
+		if err := on.afford(memoryOf(plans)); err != nil {
+			return nil, err
+		}
 	}
-	return &verify.Network{Module: result.Module, Target: verify.Target{Name: name, Arch: on.arch(), Load: func(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
-		return on.load(m, plans, nil)
-	}}}, nil
+	return nets, nil
 }
 
-// byCPU is the network for this machine's processor, which computes in f32.
-func (c *verifyCommand) byCPU(net *dsl.Network, words io.Writer) (*verify.Network, error) {
+// verified is a machine as a target.
+func verified(name string, on machine) verify.Target {
+	return verify.Target{Name: name, Arch: on.arch(), Load: func(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+		return on.load(m, plans, nil)
+	}}
+}
+
+// besideCPU has the networks compared with those on this machine's processor, which
+// computes in f32.
+func (c *verifyCommand) besideCPU(net *dsl.Network, nets []verify.Network, words io.Writer) error {
 	threads := goruntime.GOMAXPROCS(0)
 	if c.Threads != nil {
 		threads = *c.Threads
 	}
 	on, err := openCPU(machineChoice{isa: "auto", threads: threads, precision: ir.F32, words: words})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return c.network(net, ir.F32, "cpu", on)
+	others, err := c.networks(net, ir.F32, on)
+	for i := range others {
+		nets[i].Other = &verify.Other{Network: others[i], Target: verified("cpu", on)}
+	}
+	return err
 }
 
 // verifying draws progress where people look on.

@@ -27,23 +27,28 @@ func TestAloneIsTheSame(t *testing.T) {
 	require.NoError(t, err)
 	gpu, err := cuda.Arch(cuda.DefaultArch)
 	require.NoError(t, err)
+	processor := cpu.Arch(kernels.All()[0])
 	regions := 0
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		net, err := dsl.Load(filepath.Base(file), text)
 		require.NoError(t, err)
-		for _, precision := range []ir.DType{ir.F32, ir.BF16} {
-			c, err := compiler.Compile(net, compiler.Options{Batch: 5, Precision: precision, Fuse: true})
+		for _, o := range []compiler.Options{{Precision: ir.F32}, {Precision: ir.BF16}, {Precision: ir.F32, Fold: true}} {
+			o.Batch, o.Fuse = 5, true
+			c, err := compiler.Compile(net, o)
 			require.NoError(t, err)
-			archs := []plan.Arch{gpu}
-			if precision == ir.F32 {
-				archs = append(archs, cpu.Arch(kernels.All()[0]))
+			lay, archs := lower.Plan, []plan.Arch{gpu}
+			if o.Precision == ir.F32 {
+				archs = append(archs, processor)
+			}
+			if o.Fold { // as inference runs
+				lay, archs = lower.PlanPrepared, []plan.Arch{processor}
 			}
 			seen := map[string]bool{}
 			for _, arch := range archs {
 				for _, f := range c.Module.Funcs {
-					p, err := lower.Plan(f, arch)
+					p, err := lay(f, arch)
 					require.NoError(t, err)
 					whole := printed(t, p, f)
 					for _, r := range oracle.Regions(p, f) {
@@ -54,7 +59,7 @@ func TestAloneIsTheSame(t *testing.T) {
 						}
 						seen[arch.ISA+key] = true
 						regions++
-						same(t, file+" "+f.Name, p, whole, r)
+						same(t, file+" "+f.Name, lay, p, whole, r)
 					}
 				}
 			}
@@ -64,12 +69,12 @@ func TestAloneIsTheSame(t *testing.T) {
 }
 
 // same holds a region alone to its kernels in plan p, of which whole are the texts.
-func same(t *testing.T, where string, p *plan.Plan, whole []plan.Source, r *oracle.Region) {
+func same(t *testing.T, where string, lay func(*ir.Func, plan.Arch) (*plan.Plan, error), p *plan.Plan, whole []plan.Source, r *oracle.Region) {
 	t.Helper()
 	a, err := r.Alone()
 	require.NoError(t, err)
 	require.NoError(t, a.Func.Module.Verify(), "%s @%s", where, r.Name())
-	q, err := lower.Plan(a.Func, p.Arch)
+	q, err := lay(a.Func, p.Arch)
 	require.NoError(t, err, "%s @%s\n%s", where, r.Name(), a.Func.Module)
 	require.NoError(t, q.VerifyAgainst(a.Func))
 	all := oracle.Regions(q, a.Func)

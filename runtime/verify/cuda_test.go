@@ -52,10 +52,9 @@ func emulated(t *testing.T) *emulator.Device {
 func TestCUDA(t *testing.T) {
 	d := emulated(t)
 	for _, precision := range []ir.DType{ir.F32, ir.BF16} {
-		o := options()
-		o.Other = &verify.Network{Module: module(t, "WRN-10-1; dropout 0.3", ir.F32, 8), Target: onCPU(kernels.Detect())}
-		n := verify.Network{Module: module(t, "WRN-10-1; dropout 0.3", precision, 8), Target: onCUDA(t, d)}
-		r, err := verify.Run(context.Background(), n, o)
+		n := nets(module(t, "WRN-10-1; dropout 0.3", precision, 8))
+		n[0].Other = &verify.Other{Network: nets(module(t, "WRN-10-1; dropout 0.3", ir.F32, 8))[0], Target: onCPU(kernels.Detect())}
+		r, err := verify.Run(context.Background(), onCUDA(t, d), n, options())
 		require.NoError(t, err)
 		require.Empty(t, wrong(r))
 		var whole []string
@@ -101,11 +100,17 @@ func (s *spoiler) Launch(f cuda.Function, g cuda.Grid, args []byte) error {
 
 func (s *spoiler) Capture([]cuda.Launch) (cuda.Graph, error) { return 0, errors.ErrUnsupported }
 
-func (s *spoiler) Sync() error {
-	if s.dead != nil && s.launches > 0 {
-		return s.dead
+func (s *spoiler) Sync() error { return errors.Join(s.lost(), s.Driver.Sync()) }
+
+func (s *spoiler) Read(dst []byte, src cuda.Ptr) error {
+	return errors.Join(s.lost(), s.Driver.Read(dst, src))
+}
+
+func (s *spoiler) lost() error {
+	if s.launches == 0 {
+		return nil
 	}
-	return s.Driver.Sync()
+	return s.dead
 }
 
 // TestFaultsOfKernels seeds a fault into the text of a kernel: verify names its
@@ -113,13 +118,12 @@ func (s *spoiler) Sync() error {
 func TestFaultsOfKernels(t *testing.T) {
 	d := emulated(t)
 	s := &spoiler{Driver: d, old: regexp.MustCompile(`relu_grad\((\w+),`), new: "relu_grad(relu($1),"}
-	n := verify.Network{Module: module(t, "WRN-10-1", ir.F32, 8), Target: onCUDA(t, s)}
-	o := options()
-	r, err := verify.Run(context.Background(), n, o)
+	m := module(t, "WRN-10-1", ir.F32, 8)
+	r, err := verify.Run(context.Background(), onCUDA(t, s), nets(m), options())
 	require.NoError(t, err)
 	require.NotEmpty(t, s.spoiled)
 	spoiled := map[string]bool{"": true} // the step as a whole
-	for _, f := range n.Module.Func("train").Nodes {
+	for _, f := range m.Func("train").Nodes {
 		for _, b := range f.Body.Nodes {
 			spoiled[f.Layer] = spoiled[f.Layer] || b.Op == ir.ReLUGrad
 		}
@@ -129,8 +133,7 @@ func TestFaultsOfKernels(t *testing.T) {
 	}
 
 	s = &spoiler{Driver: d, dead: errors.New("the device is lost")}
-	n.Target = onCUDA(t, s)
-	_, err = verify.Run(context.Background(), n, o)
+	_, err = verify.Run(context.Background(), onCUDA(t, s), nets(m), options())
 	require.ErrorContains(t, err, "conv0: ")
 	require.ErrorContains(t, err, "the device is lost")
 }

@@ -9,7 +9,6 @@ import (
 	"wrnc/compiler/ir"
 	"wrnc/compiler/ir/gen"
 	"wrnc/compiler/ir/interp"
-	"wrnc/compiler/lower"
 	"wrnc/compiler/oracle"
 	"wrnc/compiler/plan"
 )
@@ -44,27 +43,23 @@ func calls(f *ir.Func, samples int) []int {
 // function runs a whole function on the target, and compares it with the interpreter,
 // unless that is to be left out, and with the other target.
 func (v *verifier) function(j job) error {
-	if j.skip {
-		v.leaveOut(j)
-	}
-	if !v.calls(j) {
-		return nil
-	}
-	f := v.net.Module.Func(j.function)
-	in, state := gen.Inputs(v.net.Module, f, rand.New(rand.NewPCG(v.o.Seed, 8)))
-	checks := map[string]*Check{}
+	f := j.of.Module.Func(j.function)
+	in, state := gen.Inputs(j.of.Module, f, rand.New(rand.NewPCG(v.o.Seed, 8)))
+	var checks []*Check
 	compare := func(against string, n int, t tolerances, want *interp.Result, got *results) error {
-		if checks[against] == nil {
-			checks[against] = &Check{Function: j.function, Against: against, Samples: n}
+		i := slices.IndexFunc(checks, func(c *Check) bool { return c.Against == against })
+		if i < 0 {
+			i = len(checks)
+			checks = append(checks, &Check{Function: j.function, Against: against, Samples: n})
 		}
-		return checks[against].whole(f, want, got, state, t)
+		return checks[i].whole(f, want, got, state, t)
 	}
 	for i, n := range calls(f, v.o.Samples) {
 		part := gen.Cut(in, n)
 		if step := part["step"]; step != nil {
 			part["step"] = interp.Words(step.Type, uint64(i))
 		}
-		got, err := call(v.loaded, f, part, state, n)
+		got, err := call(j.of.loaded, f, part, state, n)
 		if err != nil {
 			return err
 		}
@@ -77,12 +72,12 @@ func (v *verifier) function(j job) error {
 				return err
 			}
 		}
-		if v.o.Other != nil {
-			want, err := v.byOther(f, part, state, n)
+		if o := j.of.Other; o != nil {
+			want, err := j.of.byOther(f, part, state, n)
 			if err != nil {
-				return fmt.Errorf("%s: %w", v.o.Other.Target.Name, err)
+				return fmt.Errorf("%s: %w", o.Target.Name, err)
 			}
-			if err := compare(v.o.Other.Target.Name, n, v.otherTolerances(f), want, got); err != nil {
+			if err := compare(o.Target.Name, n, o.tolerances(f), want, got); err != nil {
 				return err
 			}
 		}
@@ -90,19 +85,10 @@ func (v *verifier) function(j job) error {
 			state[name] = interp.Floats(state[name].Type, values...)
 		}
 	}
-	for _, against := range []string{Interpreter, v.otherName()} {
-		if c := checks[against]; c != nil {
-			v.report.Checks = append(v.report.Checks, *c)
-		}
+	for _, c := range checks {
+		v.report.Checks = append(v.report.Checks, *c)
 	}
 	return nil
-}
-
-func (v *verifier) otherName() string {
-	if v.o.Other == nil {
-		return ""
-	}
-	return v.o.Other.Target.Name
 }
 
 // whole compares all that a call leaves, of the states how they changed.
@@ -169,37 +155,35 @@ func tolerancesOf(f *ir.Func) tolerances {
 	return exact32
 }
 
-// otherTolerances are those against the other target, whose precision may be another.
-func (v *verifier) otherTolerances(f *ir.Func) tolerances {
-	if t := tolerancesOf(f); t == tolerancesOf(v.o.Other.Module.Func(f.Name)) {
+// tolerances are those against the other target, whose precision may be another.
+func (o *Other) tolerances(f *ir.Func) tolerances {
+	if t := tolerancesOf(f); t == tolerancesOf(o.Module.Func(f.Name)) {
 		return t
 	}
 	return other
 }
 
-// load loads the whole network, and the other target's.
-func (v *verifier) load() error {
+// load loads a whole network, and the other target's.
+func (v *verifier) load(s *subject) error {
 	var err error
-	if v.loaded, err = v.net.Target.Load(v.net.Module, v.plans); err != nil || v.o.Other == nil {
+	if s.loaded, err = v.target.Load(s.Module, s.plans); err != nil || s.Other == nil {
 		return err
 	}
-	o := v.o.Other
 	var plans []*plan.Plan
-	for _, f := range o.Module.Funcs {
-		p, err := lower.Plan(f, o.Target.Arch)
+	for _, f := range s.Other.Module.Funcs {
+		p, err := s.Other.Plan(f, s.Other.Target.Arch)
 		if err != nil {
 			return err
 		}
 		plans = append(plans, p)
 	}
-	v.other, err = o.Target.Load(o.Module, plans)
+	s.other, err = s.Other.Target.Load(s.Other.Module, plans)
 	return err
 }
 
 // byOther is what the other target makes of a call.
-func (v *verifier) byOther(f *ir.Func, in, state map[string]*interp.Tensor, n int) (*interp.Result, error) {
-	g := v.o.Other.Module.Func(f.Name)
-	got, err := call(v.other, g, in, state, n)
+func (s *subject) byOther(f *ir.Func, in, state map[string]*interp.Tensor, n int) (*interp.Result, error) {
+	got, err := call(s.other, s.Other.Module.Func(f.Name), in, state, n)
 	if err != nil {
 		return nil, err
 	}

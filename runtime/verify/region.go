@@ -5,7 +5,6 @@ import (
 
 	"wrnc/compiler/ir"
 	"wrnc/compiler/ir/interp"
-	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/runtime"
 )
@@ -18,11 +17,11 @@ func (v *verifier) region(j job) error {
 		return err
 	}
 	f := alone.Func
-	p, err := lower.Plan(f, v.net.Target.Arch)
+	p, err := j.of.Plan(f, v.target.Arch)
 	if err != nil {
 		return err
 	}
-	ex, err := v.net.Target.Load(f.Module, []*plan.Plan{p})
+	ex, err := v.target.Load(f.Module, []*plan.Plan{p})
 	if err != nil {
 		return err
 	}

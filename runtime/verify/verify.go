@@ -15,7 +15,6 @@ import (
 	"slices"
 
 	"wrnc/compiler/ir"
-	"wrnc/compiler/lower"
 	"wrnc/compiler/oracle"
 	"wrnc/compiler/plan"
 	"wrnc/runtime"
@@ -28,9 +27,19 @@ type Target struct {
 	Load func(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error)
 }
 
-// Network is a compiled network for a target.
+// Network is a compiled network, and how it is planned.
 type Network struct {
 	Module *ir.Module
+	Plan   func(f *ir.Func, arch plan.Arch) (*plan.Plan, error) // such as lower.Plan
+
+	// Other is the same network for a target to compare whole functions with, in the
+	// precision that it computes in; nil: none.
+	Other *Other
+}
+
+// Other is a network on another target.
+type Other struct {
+	Network
 	Target Target
 }
 
@@ -39,10 +48,6 @@ type Options struct {
 	Samples int     // of a call, from 1 to the module's batch
 	Seed    uint64  // of the inputs
 	Limit   float64 // multiply-adds that the interpreter may take for it all; the rest is left out
-
-	// Other is the same network for a target to compare whole functions with, in the
-	// precision that it computes in; nil: none.
-	Other *Network
 
 	// Progress is told what is next, and how far it is.
 	Progress func(done, all int, next string)
@@ -99,6 +104,7 @@ const Interpreter = "interpreter"
 
 // job is a region or a whole function, and what it costs.
 type job struct {
+	of       *subject
 	function string
 	region   *oracle.Region // nil: the function as a whole
 	plan     *plan.Plan
@@ -114,22 +120,40 @@ func (j job) name() string {
 	return j.function
 }
 
-// Run verifies a network. An error means that the target could not do its work; the
-// report has what was compared before.
-func Run(ctx context.Context, n Network, o Options) (*Report, error) {
-	if o.Samples < 1 || o.Samples > n.Module.Batch {
-		return nil, fmt.Errorf("%d samples: the network is compiled for 1 to %d", o.Samples, n.Module.Batch)
+// subject is a network under way.
+type subject struct {
+	Network
+	plans []*plan.Plan // of its functions, in order
+
+	loaded, other runtime.Executable // once a function is to be called
+}
+
+func (s *subject) close() {
+	for _, e := range []runtime.Executable{s.loaded, s.other} {
+		if e != nil {
+			e.Close()
+		}
 	}
-	plans, jobs, err := list(n, o.Samples)
+}
+
+// Run verifies networks, of which several may be one that is compiled for several uses,
+// on a target. An error means that the target could not do its work; the report has what
+// was compared before.
+func Run(ctx context.Context, t Target, nets []Network, o Options) (*Report, error) {
+	jobs, err := list(t, nets, o.Samples)
 	if err != nil {
 		return nil, err
 	}
 	afford(jobs, o.Limit)
-	v := &verifier{net: n, o: o, plans: plans, report: &Report{}}
-	defer v.close()
-	if slices.ContainsFunc(jobs, v.calls) { // first: this compiles all kernels at once
-		if err := v.load(); err != nil {
-			return v.report, err
+	v := &verifier{target: t, o: o, report: &Report{}}
+	for _, j := range jobs {
+		defer j.of.close()
+	}
+	for _, j := range jobs { // first: this compiles all kernels at once
+		if j.calls() && j.of.loaded == nil {
+			if err := v.load(j.of); err != nil {
+				return v.report, err
+			}
 		}
 	}
 	for i, j := range jobs {
@@ -149,36 +173,41 @@ func Run(ctx context.Context, n Network, o Options) (*Report, error) {
 	return v.report, nil
 }
 
-// list plans a network and finds what there is to verify. Regions that differ in
-// names alone have the same kernels; the first stands for all.
-func list(n Network, samples int) ([]*plan.Plan, []job, error) {
-	var plans []*plan.Plan
+// list plans networks and finds what there is to verify. Regions that differ in names
+// alone have the same kernels; the first stands for all.
+func list(t Target, nets []Network, samples int) ([]job, error) {
 	var regions, whole []job
 	first := map[string]int{}
-	for _, f := range n.Module.Funcs {
-		p, err := lower.Plan(f, n.Target.Arch)
-		if err != nil {
-			return nil, nil, err
+	for _, n := range nets {
+		if batch := n.Module.Batch; samples < 1 || samples > batch {
+			return nil, fmt.Errorf("%d samples: the network is compiled for 1 to %d", samples, batch)
 		}
-		plans = append(plans, p)
-		all := job{function: f.Name, plan: p}
-		for _, r := range oracle.Regions(p, f) {
-			cost := float64(samples) * r.MACs()
-			all.macs += cost * float64(len(calls(f, samples)))
-			key, err := r.Key()
+		s := &subject{Network: n}
+		for _, f := range n.Module.Funcs {
+			p, err := n.Plan(f, t.Arch)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			if i, ok := first[key]; ok {
-				regions[i].alike++
-				continue
+			s.plans = append(s.plans, p)
+			all := job{of: s, function: f.Name, plan: p}
+			for _, r := range oracle.Regions(p, f) {
+				cost := float64(samples) * r.MACs()
+				all.macs += cost * float64(len(calls(f, samples)))
+				key, err := r.Key()
+				if err != nil {
+					return nil, err
+				}
+				if i, ok := first[key]; ok {
+					regions[i].alike++
+					continue
+				}
+				first[key] = len(regions)
+				regions = append(regions, job{of: s, function: f.Name, region: r, plan: p, alike: 1, macs: cost})
 			}
-			first[key] = len(regions)
-			regions = append(regions, job{function: f.Name, region: r, plan: p, alike: 1, macs: cost})
+			whole = append(whole, all)
 		}
-		whole = append(whole, all)
 	}
-	return plans, append(regions, whole...), nil
+	return append(regions, whole...), nil
 }
 
 // afford marks what is left out: the cheapest jobs that together keep within the
@@ -198,34 +227,25 @@ func afford(jobs []job, limit float64) {
 
 // verifier does the jobs.
 type verifier struct {
-	net    Network
+	target Target
 	o      Options
-	plans  []*plan.Plan
 	report *Report
-
-	loaded, other runtime.Executable // the whole network, once a function is run
-}
-
-func (v *verifier) close() {
-	for _, e := range []runtime.Executable{v.loaded, v.other} {
-		if e != nil {
-			e.Close()
-		}
-	}
 }
 
 // calls tells whether a job calls a whole function.
-func (v *verifier) calls(j job) bool { return j.region == nil && (!j.skip || v.o.Other != nil) }
+func (j job) calls() bool { return j.region == nil && (!j.skip || j.of.Other != nil) }
 
 func (v *verifier) run(j job) error {
-	if j.region != nil {
-		if j.skip {
-			v.leaveOut(j)
-			return nil
-		}
+	if j.skip {
+		v.leaveOut(j)
+	}
+	switch {
+	case j.calls():
+		return v.function(j)
+	case !j.skip:
 		return v.region(j)
 	}
-	return v.function(j)
+	return nil
 }
 
 func (v *verifier) leaveOut(j job) {

@@ -9,6 +9,7 @@ import (
 
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
+	"wrnc/compiler/lower"
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	kernels "wrnc/kernels/cpu"
@@ -34,6 +35,9 @@ func onCPU(isa *kernels.ISA) verify.Target {
 	}}
 }
 
+// nets is a network as it is trained.
+func nets(m *ir.Module) []verify.Network { return []verify.Network{{Module: m, Plan: lower.Plan}} }
+
 func options() verify.Options { return verify.Options{Samples: 3, Seed: 1, Limit: math.Inf(1)} }
 
 // wrong are the names of what is off, with what it is compared with.
@@ -51,7 +55,7 @@ func TestCPU(t *testing.T) {
 	for _, isa := range kernels.Available() {
 		t.Run(isa.Name, func(t *testing.T) {
 			m := module(t, "WRN-10-2; dropout 0.3", ir.F32, 9)
-			r, err := verify.Run(context.Background(), verify.Network{Module: m, Target: onCPU(isa)}, options())
+			r, err := verify.Run(context.Background(), onCPU(isa), nets(m), options())
 			require.NoError(t, err)
 			require.Empty(t, wrong(r))
 			require.Empty(t, r.LeftOut)
@@ -79,7 +83,7 @@ func TestFaultsAreNamed(t *testing.T) {
 		mask(dst, x, m, n, scale)
 		dst[n-1] *= 1 + 1.0/1024
 	}
-	r, err := verify.Run(context.Background(), verify.Network{Module: m, Target: onCPU(&isa)}, options())
+	r, err := verify.Run(context.Background(), onCPU(&isa), nets(m), options())
 	require.NoError(t, err)
 	require.Contains(t, wrong(r), "g1.b0.conv2 against the interpreter", "a dropout mask is in its prologue")
 	require.Contains(t, wrong(r), "g3.b0.conv2.dgrad against the interpreter", "and in the epilogue of its gradient")
@@ -95,7 +99,7 @@ func TestFaultsAreNamed(t *testing.T) {
 		}
 		return load(m, plans)
 	}
-	r, err = verify.Run(context.Background(), verify.Network{Module: m, Target: target}, options())
+	r, err = verify.Run(context.Background(), target, nets(m), options())
 	require.NoError(t, err)
 	require.Equal(t, []string{"train against the interpreter"}, wrong(r))
 }
@@ -103,12 +107,12 @@ func TestFaultsAreNamed(t *testing.T) {
 // TestLimit leaves out what is dear, and says so.
 func TestLimit(t *testing.T) {
 	m := module(t, "WRN-10-1", ir.F32, 8)
-	n := verify.Network{Module: m, Target: onCPU(kernels.Detect())}
+	target := onCPU(kernels.Detect())
 	o := options()
 	o.Limit = 1e6
 	var next []string
 	o.Progress = func(done, all int, name string) { next = append(next, name) }
-	r, err := verify.Run(context.Background(), n, o)
+	r, err := verify.Run(context.Background(), target, nets(m), o)
 	require.NoError(t, err)
 	require.Empty(t, wrong(r))
 	done := 0.0
@@ -121,10 +125,10 @@ func TestLimit(t *testing.T) {
 	require.NotContains(t, r.LeftOut, verify.LeftOut{Function: "train", Region: "loss"})
 
 	o.Samples = 4
-	_, err = verify.Run(context.Background(), n, o)
+	_, err = verify.Run(context.Background(), target, nets(m), o)
 	require.EqualError(t, err, "4 samples: the network is compiled for 1 to 3")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err = verify.Run(ctx, n, options())
+	_, err = verify.Run(ctx, target, nets(m), options())
 	require.ErrorIs(t, err, context.Canceled)
 }
