@@ -62,6 +62,7 @@ const imports = `
 	runtime/cuda/cache:
 	runtime/cuda/jit:   runtime/cuda/cache runtime/cuda/nvrtc
 	runtime/cuda/driver: runtime/cuda runtime/cuda/jit github.com/ebitengine/purego
+	runtime/cuda/facts: runtime/cuda compiler/plan kernels/f32
 	runtime/cuda/contract: runtime/cuda compiler/plan kernels github.com/stretchr/testify
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
@@ -71,7 +72,7 @@ const imports = `
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/network runtime/verify kernels/cpu bench
-	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/nvrtc runtime/cuda/cache
+	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/nvrtc runtime/cuda/cache runtime/cuda/facts
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
 	bench:              kernels/cpu

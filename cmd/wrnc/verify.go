@@ -17,6 +17,7 @@ import (
 	"wrnc/compiler/plan"
 	"wrnc/dsl"
 	"wrnc/runtime"
+	"wrnc/runtime/cuda/facts"
 	"wrnc/runtime/metrics"
 	"wrnc/runtime/verify"
 )
@@ -39,7 +40,7 @@ type verifyCommand struct {
 
 // Help shows examples.
 func (c *verifyCommand) Help() string {
-	return "Runs the kernels of each region of the network on random inputs, then whole training steps, evaluation and inference, and compares with " +
+	return "On a GPU tries each instruction that kernels rely on. Runs the kernels of each region of the network on random inputs, then whole training steps, evaluation and inference, and compares with " +
 		"the interpreter, which is slow and obvious; on a GPU whole functions with the cpu target too. An error is relative to the largest element of a region's result, and is that of the norm of a whole function's. " +
 		"Regions with the same kernels are run once. The exit code is 1 if anything disagrees.\n\n" +
 		"Examples:\n\n  wrnc verify\n  wrnc verify WRN-16-4 --limit 50\n  wrnc verify WRN-16-8 --target cuda --precision bf16 --batch 128 --samples 3"
@@ -47,16 +48,18 @@ func (c *verifyCommand) Help() string {
 
 // verifyFacts is what `wrnc verify --json` prints.
 type verifyFacts struct {
-	Model     string          `json:"model"`
-	Target    string          `json:"target"`
-	ISA       string          `json:"isa"`
-	Device    string          `json:"device,omitempty"`
-	Precision string          `json:"precision"`
-	Batch     int             `json:"batch"`
-	Samples   int             `json:"samples"`
-	OK        bool            `json:"ok"`
-	Checks    []verifyCheck   `json:"checks"`
-	LeftOut   []verifyLeftOut `json:"left_out"`
+	Model     string `json:"model"`
+	Target    string `json:"target"`
+	ISA       string `json:"isa"`
+	Device    string `json:"device,omitempty"`
+	Precision string `json:"precision"`
+	Batch     int    `json:"batch"`
+	Samples   int    `json:"samples"`
+	OK        bool   `json:"ok"`
+
+	Instructions []instruction   `json:"instructions,omitempty"` // of a GPU
+	Checks       []verifyCheck   `json:"checks"`
+	LeftOut      []verifyLeftOut `json:"left_out"`
 }
 
 type verifyCheck struct {
@@ -73,6 +76,13 @@ type verifyCheck struct {
 	Element   int            `json:"element"`
 	Got       metrics.Number `json:"got"`
 	Want      metrics.Number `json:"want"`
+}
+
+// instruction is a function of the kernels' prelude, compared with its definition.
+type instruction struct {
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Wrong string `json:"wrong,omitempty"`
 }
 
 type verifyLeftOut struct {
@@ -119,18 +129,21 @@ func (c *verifyCommand) Run(s *session) (err error) {
 	fmt.Fprintf(words, "%s on %s (%s), %v, batches of %d, %d images\n", net.Name, t.name, on.describe(), precision, c.Batch, samples)
 	ctx, stop := interruptible(func() {})
 	defer stop()
+	found := verifyFacts{Model: net.Name, Target: t.name, ISA: on.arch().ISA, Device: on.device(), Precision: precision.String(), Batch: c.Batch, Samples: samples}
+	if err := found.tryInstructions(on); err != nil {
+		return err
+	}
 	report, failed := verify.Run(ctx, verified(t.name, on), nets, options)
 	if report == nil {
 		return failed
 	}
-	facts := verifyFacts{Model: net.Name, Target: t.name, ISA: on.arch().ISA, Device: on.device(), Precision: precision.String(), Batch: c.Batch, Samples: samples}
-	facts.fill(report, failed == nil)
+	found.fill(report, failed == nil)
 	if c.JSON {
-		err = s.printJSON(facts)
+		err = s.printJSON(found)
 	} else {
-		err = facts.print(s.stdout)
+		err = found.print(s.stdout)
 	}
-	return errors.Join(err, interrupted(failed, "what is above was verified"), facts.verdict())
+	return errors.Join(err, interrupted(failed, "what is above was verified"), found.verdict())
 }
 
 // samples checks the flags with numbers and returns how many samples to run.
@@ -220,15 +233,44 @@ func (s *session) verifying(words io.Writer) func(done, all int, next string) {
 	}
 }
 
+// tryInstructions holds a GPU to what kernels rely on.
+func (f *verifyFacts) tryInstructions(on machine) error {
+	g, is := on.(*gpuMachine)
+	if !is {
+		return nil
+	}
+	results, err := facts.Check(g.gpu, g.options.Headers)
+	for _, r := range results {
+		f.Instructions = append(f.Instructions, instruction{r.Name, r.Wrong == "", r.Wrong})
+	}
+	return err
+}
+
+// wrong are the names of what disagrees.
+func (f *verifyFacts) wrong() []string {
+	var list []string
+	for _, i := range f.Instructions {
+		if !i.OK {
+			list = append(list, i.Name)
+		}
+	}
+	for _, c := range f.Checks {
+		if !c.OK {
+			list = append(list, cmp.Or(c.Region, "the whole of "+c.Function))
+		}
+	}
+	return list
+}
+
 // fill takes the report over; whole tells whether it is of all that was to be verified.
 func (f *verifyFacts) fill(r *verify.Report, whole bool) {
-	f.OK = r.OK() && whole
 	f.Checks, f.LeftOut = []verifyCheck{}, []verifyLeftOut{}
 	for _, c := range r.Checks {
 		d := c.Worst
 		f.Checks = append(f.Checks, verifyCheck{Function: c.Function, Region: c.Region, Kernels: c.Kernels, Alike: c.Alike, Against: c.Against, Samples: c.Samples, OK: c.OK(),
 			Error: metrics.Number(d.Error), Tolerance: d.Tolerance, Result: d.Name, Element: d.Element, Got: metrics.Number(d.Got), Want: metrics.Number(d.Want)})
 	}
+	f.OK = whole && len(f.wrong()) == 0
 	for _, l := range r.LeftOut {
 		f.LeftOut = append(f.LeftOut, verifyLeftOut{Function: l.Function, Region: l.Region, MACs: l.MACs})
 	}
@@ -237,6 +279,15 @@ func (f *verifyFacts) fill(r *verify.Report, whole bool) {
 // print writes the table.
 func (f *verifyFacts) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(f.Instructions) > 0 {
+		fmt.Fprintln(t, "\ninstructions")
+	}
+	for _, i := range f.Instructions {
+		fmt.Fprintf(t, "%s\t%s\n", i.Name, cmp.Or(i.Wrong, "ok"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
 	fmt.Fprintln(t, "\nfunction\tregion\tkernels\talike\t     error\ttolerance\t\tworst result")
 	for _, c := range f.Checks {
 		region, kernels, alike, verdict := c.Region, fmt.Sprint(len(c.Kernels)), fmt.Sprint(c.Alike), "ok"
@@ -281,14 +332,9 @@ func (f *verifyFacts) leftOut() string {
 
 // verdict is an error where something disagrees.
 func (f *verifyFacts) verdict() error {
-	var wrong []string
-	for _, c := range f.Checks {
-		if !c.OK {
-			wrong = append(wrong, cmp.Or(c.Region, "the whole of "+c.Function))
-		}
-	}
+	wrong := f.wrong()
 	if len(wrong) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d comparisons disagree: %s; please report it with this output and that of wrnc doctor", len(wrong), len(f.Checks), strings.Join(wrong, ", "))
+	return fmt.Errorf("%d of %d comparisons disagree: %s; please report it with this output and that of wrnc doctor", len(wrong), len(f.Checks)+len(f.Instructions), strings.Join(wrong, ", "))
 }

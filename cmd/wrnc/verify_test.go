@@ -26,6 +26,7 @@ func testGPUVerify(t *testing.T, open opener) {
 		var facts verifyFacts
 		require.NoError(t, json.Unmarshal([]byte(stdout), &facts))
 		require.True(t, facts.OK)
+		require.Greater(t, len(facts.Instructions), 10)
 		require.Empty(t, facts.LeftOut)
 		against := map[string]int{}
 		for _, c := range facts.Checks {
