@@ -86,9 +86,15 @@ func TestFaultsAreNamed(t *testing.T) {
 	r, err := verify.Run(context.Background(), onCPU(&isa), nets(m), options())
 	require.NoError(t, err)
 	require.Contains(t, wrong(r), "g1.b0.conv2 against the interpreter", "a dropout mask is in its prologue")
-	require.Contains(t, wrong(r), "g3.b0.conv2.dgrad against the interpreter", "and in the epilogue of its gradient")
-	require.NotContains(t, wrong(r), "g1.b0.conv1 against the interpreter")
-	require.NotContains(t, wrong(r), "g1.b0.conv1.w.update against the interpreter")
+	masked := map[string]bool{"": true} // the step as a whole
+	for _, f := range m.Func("train").Nodes {
+		for _, n := range f.Body.Nodes {
+			masked[f.Layer] = masked[f.Layer] || n.Op == ir.MaskScale
+		}
+	}
+	for _, c := range r.Checks {
+		require.True(t, c.OK() || c.Function == "train" && masked[c.Region], "%s %s", c.Function, c.Region)
+	}
 
 	target := onCPU(kernels.Detect())
 	load := target.Load
