@@ -32,12 +32,12 @@ var (
 
 // calls are the numbers of samples of the calls by which a function is compared: one
 // that assigns states is called twice, the second time with what the first has left
-// and with a short batch.
+// and, where that leaves two at least, which a batch norm may need, with a short batch.
 func calls(f *ir.Func, samples int) []int {
-	if len(f.Assigns) == 0 || samples == 1 {
+	if len(f.Assigns) == 0 {
 		return []int{samples}
 	}
-	return []int{samples, samples - 1}
+	return []int{samples, max(samples-1, min(samples, 2))}
 }
 
 // function runs a whole function on the target, and compares it with the interpreter,
