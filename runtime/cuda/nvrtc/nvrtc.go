@@ -87,7 +87,7 @@ func Open(path string) (*Compiler, error) {
 			return c, nil
 		}
 		tried = append(tried, err)
-		damaged = damaged || !strings.Contains(err.Error(), "No such file")
+		damaged = damaged || !errors.Is(err, ErrAbsent) && !strings.Contains(err.Error(), "No such file")
 	}
 	err = fmt.Errorf("NVRTC, which compiles kernels, was not found; %s. Tried:\n%w", remedy, errors.Join(tried...))
 	if !damaged {
