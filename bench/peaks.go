@@ -74,15 +74,15 @@ func ones(n int) []float32 {
 func newMultiplyRow(isa *kernels.ISA, pixels, channels int) multiplyRow {
 	const taps = 9
 	columns := pixels + 2
-	x, w, out := ones(3*columns*channels), ones(taps*channels*isa.ConvChans), ones(pixels*isa.ConvChans)
-	offsets := make([]int64, taps)
+	x, w, out := ones(3*columns*channels), ones(taps*channels*isa.Wide.Chans), ones(pixels*isa.Wide.Chans)
+	offsets := make([]kernels.Tap, taps)
 	for i := range offsets {
-		offsets[i] = int64(4 * channels * (i/3*columns + i%3))
+		offsets[i] = kernels.Tap{X: int64(4 * channels * (i/3*columns + i%3)), W: int64(4 * i * channels * isa.Wide.Chans)}
 	}
 	return multiplyRow{
 		args: kernels.ConvArgs{X: unsafe.Pointer(&x[0]), W: unsafe.Pointer(&w[0]), Out: unsafe.Pointer(&out[0]), Taps: &offsets[0],
-			NTaps: taps, C: channels, Pixels: pixels, XStep: 4 * channels, OutStep: 4 * isa.ConvChans},
-		flops: 2 * float64(pixels*taps*channels*isa.ConvChans),
+			NTaps: taps, C: channels, Pixels: pixels, XStep: 4 * channels, OutStep: 4 * isa.Wide.Chans},
+		flops: 2 * float64(pixels*taps*channels*isa.Wide.Chans),
 	}
 }
 
@@ -111,7 +111,7 @@ func (t *meterThread) multiply(i int) {
 	calls := int(stretchFLOPs*float64(t.isa.Lanes)/row.flops) + 1
 	begun := time.Now()
 	for range calls {
-		t.isa.Conv(&row.args)
+		t.isa.Wide.Conv(&row.args)
 	}
 	t.flops = max(t.flops, float64(calls)*row.flops/time.Since(begun).Seconds())
 }

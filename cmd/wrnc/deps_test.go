@@ -53,7 +53,7 @@ const imports = `
 	runtime/checkpoint:
 	runtime/metrics:
 	runtime/metrics/chart: runtime/metrics
-	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu
+	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu golang.org/x/sys
 	runtime/cuda:       runtime compiler/ir compiler/plan
 	runtime/cuda/emulator: runtime/cuda kernels/harness
 	runtime/cuda/toolkit:
@@ -67,12 +67,14 @@ const imports = `
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train runtime/checkpoint compiler/ir
-	runtime/verify:     runtime compiler/ir compiler/ir/interp compiler/ir/gen compiler/lower compiler/oracle compiler/plan
+	runtime/live:       runtime runtime/train runtime/data runtime/metrics
+	runtime/verify:     runtime compiler/ir compiler/ir/interp compiler/ir/gen compiler/oracle compiler/plan
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
-	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/network runtime/verify kernels/cpu bench
-	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/nvrtc runtime/cuda/cache runtime/cuda/facts
+	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/live runtime/network kernels/cpu bench
+	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/nvrtc
+	cmd/wrnc:           runtime/verify runtime/cuda/cache runtime/cuda/facts
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
 	bench:              kernels/cpu

@@ -37,7 +37,7 @@ func (c *runCommand) flagsFit() error {
 	training := []flag{
 		{"--train", c.Train != ""}, {"--resume", c.Resume != ""}, {"--epochs", c.Epochs != nil}, {"--lr", c.LR != nil},
 		{"--limit", c.Limit != nil}, {"--seed", c.Seed != nil}, {"--out", c.Out != ""}, {"--save-every", c.SaveEvery != nil},
-		{"--keep-every", c.KeepEvery != nil}, {"--from-step", c.FromStep != nil}, {"--scale-lr", c.ScaleLR != nil}, {"--allow-other-plan", c.OtherPlan},
+		{"--keep-every", c.KeepEvery != nil}, {"--from-step", c.FromStep != nil}, {"--scale-lr", c.ScaleLR != nil}, {"--allow-other-plan", c.OtherPlan}, {"--serve", c.Serve != ""},
 	}
 	weights, top, more := flag{"--weights", c.Weights != ""}, flag{"--top", c.Top != nil}, flag{"more than one file", len(c.More) > 0}
 	switch {

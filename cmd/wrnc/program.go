@@ -43,6 +43,7 @@ func layOut(m *ir.Module, arch plan.Arch, lay planner, functions ...string) ([]*
 type laidOut struct {
 	module  *ir.Module
 	plans   []*plan.Plan // of the functions that are called
+	known   []*plan.Plan // by which a training is known, whether it is shown on a page or not
 	kept    []keptSet    // data sets that the machine keeps; none where the host makes the batches
 	loaders []*plan.Plan // that make batches of them
 }

@@ -43,9 +43,11 @@ type runCommand struct {
 	NoFuse    bool     `help:"Run every operation as a kernel of its own."`
 	NoGraph   bool     `help:"cuda: start kernels one by one, not a whole step as a CUDA graph. Changes no result."`
 	Poison    bool     `help:"Fill dead memory with NaN, to find reads of it. Slow."`
+	Serve     string   `help:"Show the training live on a page for a browser, at this port of this machine alone; 0 is any free one. HOST:PORT opens it to others." placeholder:"ADDR"`
 	JSON      bool     `help:"Print one JSON object an epoch, and one at the end; words go to standard error."`
 
 	kept *networkText // the network of a run that goes on
+	page *livePage    // of --serve; nil without
 }
 
 // Help shows examples.
@@ -55,8 +57,8 @@ func (c *runCommand) Help() string {
 		"\n  wrnc run --eval cifar10 runs/WRN-16-4-cifar10-7-1\n  wrnc run --infer runs/WRN-16-4-cifar10-7-1 cat.png holiday/"
 }
 
-// Run trains, or uses what was trained.
-func (c *runCommand) Run(s *session) error {
+// Run trains, and shows it where it is asked for, or uses what was trained.
+func (c *runCommand) Run(s *session) (err error) {
 	if err := c.flagsFit(); err != nil {
 		return err
 	}
@@ -65,7 +67,16 @@ func (c *runCommand) Run(s *session) error {
 		return c.evaluate(s)
 	case c.Infer != "":
 		return c.infer(s)
-	case c.Resume != "":
+	}
+	if c.page, err = openPage(c.Serve, c.words(s)); err != nil {
+		return err
+	}
+	return c.page.close(c.train(s))
+}
+
+// train begins a run, or goes on with one.
+func (c *runCommand) train(s *session) error {
+	if c.Resume != "" {
 		return c.resume(s)
 	}
 	if err := c.beginning(); err != nil {
@@ -144,7 +155,7 @@ func (c *runCommand) job(s *session, words io.Writer) (j job, err error) {
 	if err != nil {
 		return fail(err)
 	}
-	return job{net: net, text: text, src: src, target: t, on: on, precision: c.precision(), fuse: !c.NoFuse, seed: c.seed(), out: c.Out, words: c.words(s), json: c.JSON, choices: choices}, nil
+	return job{net: net, text: text, src: src, target: t, on: on, precision: c.precision(), fuse: !c.NoFuse, seed: c.seed(), out: c.Out, words: c.words(s), json: c.JSON, choices: choices, page: c.page}, nil
 }
 
 func (c *runCommand) seed() uint64 {

@@ -38,6 +38,7 @@ type job struct {
 	out       string    // folder to keep the run in; "" makes one
 	words     io.Writer // what people read
 	json      bool      // records go to standard output
+	page      *livePage // shows the training; nil where nobody asked for it
 
 	choices runChoices
 	resumed *resumption // the run to go on with; nil begins one
@@ -54,7 +55,7 @@ func (s *session) train(j job) (err error) {
 	if err != nil {
 		return err
 	}
-	m, plans := l.module, l.plans
+	m, plans := l.module, l.known
 	if j.resumed != nil {
 		if err := j.resumed.check(j, plans); err != nil {
 			return err
@@ -98,16 +99,21 @@ func (s *session) train(j job) (err error) {
 		}
 	}
 	options.Progress = s.progress(j, options.From)
+	if err := j.page.show(s, j, l, &options); err != nil {
+		return err
+	}
 	estimate, err := train.EstimateRun(ctx, ex, m, j.src, options)
 	if err != nil {
 		return interrupted(err, "nothing was trained")
 	}
+	j.page.expect(estimate)
 	fmt.Fprintf(j.words, "estimated time %s: %.4g ms a step\n", metrics.FormatDuration(estimate.Total), 1e3*estimate.Step.Seconds())
 	if j.resumed != nil {
 		options.Dir = j.resumed.dir
 		if err := j.resumed.prepare(j, plans, options); err != nil {
 			return err
 		}
+		j.page.keptIn(options.Dir)
 		return s.record(ctx, j, m, ex, options)
 	}
 	dir, unlock, err := beginRun(j, plans)
@@ -115,6 +121,7 @@ func (s *session) train(j job) (err error) {
 		return err
 	}
 	options.Dir = dir
+	j.page.keptIn(dir)
 	fmt.Fprintf(j.words, "the run is kept in %s\n\n", dir)
 	return errors.Join(s.record(ctx, j, m, ex, options), unlock())
 }
@@ -158,10 +165,7 @@ func (j job) identity(plans []*plan.Plan) map[string]string {
 // progress draws where people read; from is where the run goes on, or nil.
 func (s *session) progress(j job, from *train.Checkpoint) *metrics.Progress {
 	width, isTerminal := terminal(j.words)
-	images := j.src.Train.Len()
-	if !j.net.Train.KeepShortBatch {
-		images -= images % j.net.Train.Batch
-	}
+	images := epochImages(j)
 	epochs, done := j.net.Train.Epochs, 0
 	if from != nil {
 		epochs, done = epochs-from.Point.Epoch, from.Point.Images
@@ -170,6 +174,15 @@ func (s *session) progress(j job, from *train.Checkpoint) *metrics.Progress {
 		Out: j.words, Terminal: isTerminal, NoColor: s.noColor, Width: width, Now: s.now,
 		RunImages: int64(epochs)*int64(images+j.src.Test.Len()) - int64(done),
 	})
+}
+
+// epochImages is how many images an epoch trains on.
+func epochImages(j job) int {
+	images := j.src.Train.Len()
+	if !j.net.Train.KeepShortBatch {
+		images -= images % j.net.Train.Batch
+	}
+	return images
 }
 
 // record trains, with a record of each epoch in the run's folder and, where it
@@ -229,8 +242,14 @@ func (j job) layOut() (*laidOut, error) {
 		return nil, err
 	}
 	l.module = result.Module
-	if l.plans, err = layOut(l.module, j.on.arch(), lower.Plan, trainingFunctions()...); err != nil {
+	if l.known, err = layOut(l.module, j.on.arch(), lower.Plan, trainingFunctions()...); err != nil {
 		return nil, err
+	}
+	if l.plans = l.known; j.page != nil {
+		addLogits(l.module.Func("eval"))
+		if l.plans, err = layOut(l.module, j.on.arch(), lower.Plan, trainingFunctions()...); err != nil {
+			return nil, err
+		}
 	}
 	planned := memoryOf(l.plans)
 	if err := j.on.afford(planned); err != nil {
@@ -310,10 +329,18 @@ func interruptible(told func()) (context.Context, context.CancelFunc) {
 // interrupted turns the error of an ended context into words.
 func interrupted(err error, kept string) error {
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("stopped; %s", kept)
+		return stoppedError{kept}
 	}
 	return err
 }
+
+// stoppedError is an interrupt's, in words.
+type stoppedError struct{ kept string }
+
+func (e stoppedError) Error() string { return "stopped; " + e.kept }
+
+// Unwrap tells an interrupt from other errors.
+func (stoppedError) Unwrap() error { return context.Canceled }
 
 // advise says what to do where a training has ended early.
 func advise(err error, dir string, sum train.Summary) error {

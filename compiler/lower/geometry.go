@@ -44,13 +44,28 @@ func pictures(t ir.Type, batched bool) plan.Grid {
 // filter w and result y, all given as the root has them.
 func (r *region) convShape(x, w, y ir.Type) plan.ConvShape {
 	c := plan.ConvShape{H: x.Dims[1], W: x.Dims[2], P: y.Dims[1], Q: y.Dims[2],
-		R: w.Dims[1], C: w.Dims[3], K: w.Dims[0], Pad: r.root.Attrs.Pad, Stride: r.root.Attrs.Stride, Chans: r.arch.Chans}
+		R: w.Dims[1], C: w.Dims[3], K: w.Dims[0], Pad: r.root.Attrs.Pad, Stride: r.root.Attrs.Stride}
 	if r.root.Op == ir.Conv2DDgrad {
 		c.H, c.W, c.P, c.Q = y.Dims[1], y.Dims[2], x.Dims[1], x.Dims[2]
 		c.Dgrad = true
 	}
+	c.Chans = tileChans(c, r.arch)
 	c.CBlock = channelBlock(c, r.arch)
 	return c
+}
+
+// tileChans is the width of the multiply's tile: the target's, or the narrower one
+// where that leaves less of the last tile unused. For 16 channels, AVX-512's tile
+// of 32 would do the work twice.
+func tileChans(c plan.ConvShape, arch plan.Arch) int {
+	width := func(chans int) int {
+		c.Chans = chans
+		return c.OutPadded()
+	}
+	if arch.Narrow > 0 && width(arch.Narrow) < width(arch.Chans) {
+		return arch.Narrow
+	}
+	return arch.Chans
 }
 
 // channelBlock is the number of input channels whose weights, for one tile of
@@ -65,10 +80,7 @@ func channelBlock(c plan.ConvShape, arch plan.Arch) int {
 // result within half of the second cache, cut evenly. A unit of a strided
 // dgrad starts at the first phase.
 func convBand(c plan.ConvShape, arch plan.Arch) int {
-	rows := c.P
-	if c.Dgrad {
-		rows = c.H
-	}
+	rows := c.OutRows()
 	fit := 1
 	for n := 1; n <= rows; n++ {
 		bytes := 4 * (c.MaxTileRows(n)*c.TileCols()*c.In() + n*c.OutCols()*c.OutPadded())

@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // ConvShape is the geometry of a convolution kernel: the picture [H,W,C] that
 // its filter [K,R,R,C] reads, and the result [P,Q,K]. For a gradient (Dgrad) the
 // kernel reads [P,Q,K] and produces [H,W,C].
@@ -49,6 +51,14 @@ func (c ConvShape) InCols() int {
 		return c.Q
 	}
 	return c.W
+}
+
+// OutRows is the number of rows of the result.
+func (c ConvShape) OutRows() int {
+	if c.Dgrad {
+		return c.H
+	}
+	return c.P
 }
 
 // OutCols is the number of columns of the result.
@@ -111,6 +121,44 @@ func (c ConvShape) Taps(phase int) []Tap {
 		}
 	}
 	return taps
+}
+
+// Run is a range of results of one phase, along rows or columns, and the taps that
+// reach them from inside the picture.
+type Run struct {
+	Lo, Hi int // in results of the phase
+	Taps   []Tap
+}
+
+// Runs cuts the results of a phase along one axis where the taps that read the
+// picture, and not the zeros around it, change. results is the number of rows or
+// columns of the result, inputs that of the picture.
+func (c ConvShape) Runs(phase, results, inputs int) []Run {
+	var runs []Run
+	taps := c.Taps(phase)
+	for i := range (results - phase + c.OutStep() - 1) / c.OutStep() {
+		var inside []Tap
+		for _, t := range taps {
+			if at := i*c.InStep() + t.Offset - c.Border(); at >= 0 && at < inputs {
+				inside = append(inside, t)
+			}
+		}
+		if n := len(runs); n > 0 && slices.Equal(runs[n-1].Taps, inside) {
+			runs[n-1].Hi++
+			continue
+		}
+		runs = append(runs, Run{i, i + 1, inside})
+	}
+	return runs
+}
+
+// Inside returns the results [lo, hi), rows or columns, that filter row or column r
+// reaches from inside the picture in the forward direction. results and inputs are
+// as in [ConvShape.Runs].
+func (c ConvShape) Inside(r, results, inputs int) (lo, hi int) {
+	lo = max(0, c.Pad-r+c.Stride-1) / c.Stride
+	hi = min(results, max(0, inputs+c.Pad-r+c.Stride-1)/c.Stride)
+	return min(lo, hi), hi
 }
 
 // TileRows returns the input rows [lo, hi) that results [p0, p1) read, rows

@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // Layout is where a kernel's parts lie in a worker's scratch, in bytes.
 type Layout struct {
 	Tiles  [2]int // packed tiles, one a prologue
@@ -24,16 +26,18 @@ func (k *Kernel) Layout() Layout {
 		return at
 	}
 	c, rows := k.Conv, k.Grid.RowsPerUnit
-	longest := k.Grid.Px * k.Grid.C
+	longest := k.Strip() * k.Grid.Px * k.Grid.C
 	switch k.Kind {
 	case Conv:
 		l.Tiles[0] = take(c.MaxTileRows(rows) * c.TileCols() * c.In())
-		l.Result = take(rows * c.OutCols() * c.OutPadded())
+		if _, ok := k.Home(); !ok {
+			l.Result = take(rows * c.OutCols() * c.OutPadded())
+		}
 		longest = max(longest, c.InCols()*c.In())
 	case Wgrad:
 		l.Tiles[0] = take(rows * c.Q * c.OutPadded())
 		l.Tiles[1] = take(c.MaxTileRows(rows) * c.TileCols() * c.C)
-		longest = max(c.Q*c.K, c.W*c.C)
+		longest = max(longest, c.W*c.C)
 	case Sum:
 		l.Tiles[0] = take(c.R * c.R * c.C * c.Chans)
 		l.Result = take(c.R * c.R * c.C)
@@ -51,6 +55,41 @@ func (k *Kernel) Layout() Layout {
 	l.Bytes += slots * l.Stride
 	return l
 }
+
+// stripElems is about how many elements a row function gets at a time: enough to
+// hide its call, few enough that a tape's rows stay in the first cache.
+const stripElems = 2048
+
+// Strip is the number of rows of its grid that a kernel hands to row functions at a
+// time. The rows of an activation are neighbours in memory, so that several are
+// one long row to them.
+func (k *Kernel) Strip() int {
+	switch k.Kind {
+	case Conv, Map, Wgrad:
+		return max(1, min(k.Grid.RowsPerUnit, stripElems/max(1, k.Grid.Px*k.Grid.C)))
+	}
+	return 1
+}
+
+// Home is the argument in whose rows a Conv kernel computes the root's result, so
+// that it need not be copied there: one that the epilogue writes, and before that
+// nothing else, from a result that is not read afterwards. A result with padded
+// channels has no home.
+func (k *Kernel) Home() (arg int, ok bool) {
+	if k.Kind != Conv || k.Block != (Block{}) || k.Conv.Out() != k.Conv.OutPadded() {
+		return 0, false
+	}
+	for i, op := range k.Epilogue.Ops {
+		if op.Dst.Kind != Row || op.Dst.Index >= len(k.Args) {
+			continue
+		}
+		later := slices.ContainsFunc(k.Epilogue.Ops[i+1:], func(o RowOp) bool { return slices.ContainsFunc(o.Src, isResult) })
+		return op.Dst.Index, k.Args[op.Dst.Index].Mode == Write && (!later || op.Op == "copy" && isResult(op.Src[0]))
+	}
+	return 0, false
+}
+
+func isResult(r Ref) bool { return r.Kind == Result }
 
 // ScratchBytes is the size of [Kernel.Layout].
 func (k *Kernel) ScratchBytes() int { return k.Layout().Bytes }

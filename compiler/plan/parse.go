@@ -105,7 +105,11 @@ func (p *parser) header() error {
 	f.literal("arch")
 	a := &p.p.Arch
 	a.Target, a.ISA = f.nameValue("target"), f.nameValue("isa")
-	a.Chans, a.L1, a.L2 = f.int("chans", 1, maxCount), f.size("l1"), f.size("l2")
+	a.Chans = f.int("chans", 1, maxCount)
+	if f.has("narrow") {
+		a.Narrow = f.int("narrow", 1, maxCount)
+	}
+	a.L1, a.L2 = f.size("l1"), f.size("l2")
 	if f.more() {
 		a.GPU = GPU{SMs: f.int("sms", 1, maxCount), Shared: f.size("shared"), SharedSM: f.size("shared_sm"),
 			MHz: f.int("mhz", 1, maxCount), GBs: f.int("gbs", 1, maxCount), FFMA: f.int("ffma", 1, maxCount), TF32: f.int("tf32", 1, maxCount), BF16: f.int("bf16", 1, maxCount)}

@@ -33,6 +33,7 @@ type Arch struct {
 	Target string // cpu or cuda
 	ISA    string // avx512, avx2, go; sm_80, sm_90, ...
 	Chans  int    // output channels of a multiply tile; 1 where weights are not packed
+	Narrow int    // output channels of a narrower tile; 0 where there is none
 	L1, L2 int    // bytes of cache of one core; of a GPU, of all
 	GPU    GPU
 }

@@ -16,12 +16,15 @@ import (
 //	p4 one pixel a sample   y the root's result   t the tile   q0 partial of reduce 0
 func (p *Plan) String() string {
 	w := &printer{p: p}
-	prepared := ""
+	prepared, narrow := "", ""
 	if p.Prepared > 0 {
 		prepared = fmt.Sprintf(" prepared=%d", p.Prepared)
 	}
+	if p.Arch.Narrow > 0 {
+		narrow = fmt.Sprintf(" narrow=%d", p.Arch.Narrow)
+	}
 	w.line("plan %q func=%s batch=%d%s", p.Net, p.Func, p.Batch, prepared)
-	w.line("arch target=%s isa=%s chans=%d l1=%d l2=%d%s", p.Arch.Target, p.Arch.ISA, p.Arch.Chans, p.Arch.L1, p.Arch.L2, p.Arch.GPU.text())
+	w.line("arch target=%s isa=%s chans=%d%s l1=%d l2=%d%s", p.Arch.Target, p.Arch.ISA, p.Arch.Chans, narrow, p.Arch.L1, p.Arch.L2, p.Arch.GPU.text())
 	counters := ""
 	if p.Counters > 0 {
 		counters = fmt.Sprintf(" counters=%d", p.Counters)

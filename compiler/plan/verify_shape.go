@@ -69,7 +69,7 @@ func (v *kernelVerifier) verifyConv() error {
 	case c.P != ir.ConvOut(c.H, c.R, c.Pad, c.Stride) || c.Q != ir.ConvOut(c.W, c.R, c.Pad, c.Stride):
 		return fmt.Errorf("convolution: %dx%d with filter %d, pad %d, stride %d gives %dx%d, not %dx%d", c.H, c.W, c.R, c.Pad, c.Stride,
 			ir.ConvOut(c.H, c.R, c.Pad, c.Stride), ir.ConvOut(c.W, c.R, c.Pad, c.Stride), c.P, c.Q)
-	case c.Chans != v.p.Arch.Chans:
+	case c.Chans != v.p.Arch.Chans && (c.Chans != v.p.Arch.Narrow || c.Chans == 0):
 		return fmt.Errorf("convolution: tiles of %d channels, the target's have %d", c.Chans, v.p.Arch.Chans)
 	case c.CBlock < 1 || c.CBlock > c.In():
 		return fmt.Errorf("convolution: blocks of %d of %d input channels", c.CBlock, c.In())
@@ -91,10 +91,7 @@ func (v *kernelVerifier) verifyConv() error {
 	}
 	switch k.Kind {
 	case Conv:
-		rows := c.P
-		if c.Dgrad {
-			rows = c.H
-		}
+		rows := c.OutRows()
 		if u := k.Grid.RowsPerUnit; u%c.OutStep() != 0 || u > rows+c.OutStep() {
 			return fmt.Errorf("units of %d rows of %d, expected a multiple of the step %d", u, rows, c.OutStep())
 		}

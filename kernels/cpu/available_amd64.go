@@ -7,21 +7,27 @@ import "golang.org/x/sys/cpu"
 
 var avx2 = (&vectorKernels{
 	name: "avx2", lanes: 8,
-	conv: convAVX2, wgrad: wgradAVX2,
+	conv: convAVX2, convNarrow: convNarrowAVX2, wgrad: wgradAVX2, wgradNarrow: wgradNarrowAVX2,
 	relu: reluAVX2, reluGrad: reluGradAVX2, add: addAVX2, mul: mulAVX2, scale: scaleAVX2, axpy: axpyAVX2, maskScale: maskScaleAVX2,
-	affine: affineAVX2, affineRelu: affineReluAVX2, addChannel: addChannelAVX2,
-	affineReluGrad: affineReluGradAVX2, affine2: affine2AVX2,
-	sumRow: sumRowAVX2, sumSquares: sumSquaresAVX2, gradStats: gradStatsAVX2,
+	affine:         []perChannel1{affineAVX2, affineX2AVX2, affineX4AVX2},
+	affineRelu:     []perChannel1{affineReluAVX2, affineReluX2AVX2, affineReluX4AVX2},
+	addChannel:     []perChannel1{addChannelAVX2, addChannelX2AVX2, addChannelX4AVX2},
+	affineReluGrad: []perChannel2{affineReluGradAVX2, affineReluGradX2AVX2, affineReluGradX4AVX2},
+	affine2:        []perChannel2{affine2AVX2, affine2X2AVX2, affine2X4AVX2},
+	sumRow:         sumRowAVX2, sumSquares: sumSquaresAVX2, gradStats: gradStatsAVX2,
 	dropoutMask: dropoutMaskAVX2,
 }).build()
 
 var avx512 = (&vectorKernels{
 	name: "avx512", lanes: 16,
-	conv: convAVX512, wgrad: wgradAVX512,
+	conv: convAVX512, convNarrow: convNarrowAVX512, wgrad: wgradAVX512, wgradNarrow: wgradNarrowAVX512,
 	relu: reluAVX512, reluGrad: reluGradAVX512, add: addAVX512, mul: mulAVX512, scale: scaleAVX512, axpy: axpyAVX512, maskScale: maskScaleAVX512,
-	affine: affineAVX512, affineRelu: affineReluAVX512, addChannel: addChannelAVX512,
-	affineReluGrad: affineReluGradAVX512, affine2: affine2AVX512,
-	sumRow: sumRowAVX512, sumSquares: sumSquaresAVX512, gradStats: gradStatsAVX512,
+	affine:         []perChannel1{affineAVX512, affineX2AVX512, affineX4AVX512},
+	affineRelu:     []perChannel1{affineReluAVX512, affineReluX2AVX512, affineReluX4AVX512},
+	addChannel:     []perChannel1{addChannelAVX512, addChannelX2AVX512, addChannelX4AVX512},
+	affineReluGrad: []perChannel2{affineReluGradAVX512, affineReluGradX2AVX512, affineReluGradX4AVX512},
+	affine2:        []perChannel2{affine2AVX512, affine2X2AVX512, affine2X4AVX512},
+	sumRow:         sumRowAVX512, sumSquares: sumSquaresAVX512, gradStats: gradStatsAVX512,
 	dropoutMask: dropoutMaskAVX512,
 }).build()
 

@@ -4,15 +4,25 @@
 
 package cpu
 
-// convAVX2 is Conv, with a *ConvArgs.
+// convAVX2 is Conv of two vectors of channels, with a *ConvArgs.
 //
 //go:noescape
 func convAVX2(a *byte)
 
-// wgradAVX2 is Wgrad, with a *WgradArgs that has pixels.
+// convNarrowAVX2 is Conv of one vector of channels, with a *ConvArgs.
+//
+//go:noescape
+func convNarrowAVX2(a *byte)
+
+// wgradAVX2 is Wgrad of two vectors of channels, with a *WgradArgs that has pixels.
 //
 //go:noescape
 func wgradAVX2(a *byte)
+
+// wgradNarrowAVX2 is Wgrad of one vector of channels, with a *WgradArgs that has pixels.
+//
+//go:noescape
+func wgradNarrowAVX2(a *byte)
 
 // reluAVX2 takes n, a multiple of 8.
 //
@@ -73,6 +83,56 @@ func affine2AVX2(dst *float32, grad *float32, x *float32, v *float32, vStep int,
 //
 //go:noescape
 func addChannelAVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineX2AVX2 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineX2AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineReluX2AVX2 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineReluX2AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineReluGradX2AVX2 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineReluGradX2AVX2(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affine2X2AVX2 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affine2X2AVX2(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// addChannelX2AVX2 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func addChannelX2AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineX4AVX2 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineX4AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineReluX4AVX2 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineReluX4AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineReluGradX4AVX2 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineReluGradX4AVX2(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affine2X4AVX2 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affine2X4AVX2(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// addChannelX4AVX2 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func addChannelX4AVX2(dst *float32, x *float32, v *float32, vStep int, px int, step int)
 
 // sumRowAVX2 does one vector of channels of px >= 1 pixels.
 //

@@ -4,15 +4,25 @@
 
 package cpu
 
-// convAVX512 is Conv, with a *ConvArgs.
+// convAVX512 is Conv of two vectors of channels, with a *ConvArgs.
 //
 //go:noescape
 func convAVX512(a *byte)
 
-// wgradAVX512 is Wgrad, with a *WgradArgs that has pixels.
+// convNarrowAVX512 is Conv of one vector of channels, with a *ConvArgs.
+//
+//go:noescape
+func convNarrowAVX512(a *byte)
+
+// wgradAVX512 is Wgrad of two vectors of channels, with a *WgradArgs that has pixels.
 //
 //go:noescape
 func wgradAVX512(a *byte)
+
+// wgradNarrowAVX512 is Wgrad of one vector of channels, with a *WgradArgs that has pixels.
+//
+//go:noescape
+func wgradNarrowAVX512(a *byte)
 
 // reluAVX512 takes n, a multiple of 16.
 //
@@ -73,6 +83,56 @@ func affine2AVX512(dst *float32, grad *float32, x *float32, v *float32, vStep in
 //
 //go:noescape
 func addChannelAVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineX2AVX512 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineX2AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineReluX2AVX512 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineReluX2AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineReluGradX2AVX512 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineReluGradX2AVX512(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affine2X2AVX512 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affine2X2AVX512(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// addChannelX2AVX512 does two vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func addChannelX2AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineX4AVX512 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineX4AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineReluX4AVX512 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineReluX4AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affineReluGradX4AVX512 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affineReluGradX4AVX512(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// affine2X4AVX512 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func affine2X4AVX512(dst *float32, grad *float32, x *float32, v *float32, vStep int, px int, step int)
+
+// addChannelX4AVX512 does four vectors of channels of px >= 1 pixels.
+//
+//go:noescape
+func addChannelX4AVX512(dst *float32, x *float32, v *float32, vStep int, px int, step int)
 
 // sumRowAVX512 does one vector of channels of px >= 1 pixels.
 //

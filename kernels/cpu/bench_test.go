@@ -26,25 +26,25 @@ func best(b *testing.B, unit string, work float64, f func()) {
 // BenchmarkMultiply reports GF/s (2 x MAC/s) of both microkernels on a row of a
 // 3x3 filter and on one tap of four rows of its gradient.
 func BenchmarkMultiply(b *testing.B) {
-	for _, isa := range Available() {
-		for _, c := range []int{16, 32, 64, 128} {
+	for _, m := range multiplies() {
+		for _, c := range []int{3, 16, 32, 64, 128} {
 			const pixels, nTaps, rows = 16, 9, 4
 			r := rand.New(rand.NewPCG(1, 2))
 			cols := pixels + 2
-			x, w, out := random(r, (rows+2)*cols*c).f, random(r, nTaps*c*isa.ConvChans).f, random(r, rows*pixels*isa.ConvChans).f
-			var taps []int64
+			x, w, out := random(r, (rows+2)*cols*c).f, random(r, nTaps*c*m.Chans).f, random(r, rows*pixels*m.Chans).f
+			var taps []Tap
 			for i := range nTaps {
-				taps = append(taps, int64(4*c*(i/3*cols+i%3)))
+				taps = append(taps, Tap{int64(4 * c * (i/3*cols + i%3)), int64(4 * i * c * m.Chans)})
 			}
 			a := ConvArgs{X: unsafe.Pointer(&x[0]), W: unsafe.Pointer(&w[0]), Out: unsafe.Pointer(&out[0]), Taps: &taps[0],
-				NTaps: nTaps, C: c, Pixels: pixels, XStep: 4 * c, OutStep: 4 * isa.ConvChans}
-			b.Run(fmt.Sprintf("conv/%s/%d", isa.Name, c), func(b *testing.B) {
-				best(b, "GF/s", 2*float64(pixels*nTaps*c*isa.ConvChans), func() { isa.Conv(&a) })
+				NTaps: nTaps, C: c, Pixels: pixels, XStep: 4 * c, OutStep: 4 * m.Chans}
+			b.Run(fmt.Sprintf("conv/%s/%d", m.name, c), func(b *testing.B) {
+				best(b, "GF/s", 2*float64(pixels*nTaps*c*m.Chans), func() { m.Conv(&a) })
 			})
 			g := WgradArgs{X: a.X, DY: a.Out, DW: a.W, Rows: rows, Pixels: pixels,
-				C: c, XRow: 4 * c * cols, XStep: 4 * c, DYRow: 4 * isa.ConvChans * pixels, DYStep: 4 * isa.ConvChans, DWStep: 4 * isa.ConvChans}
-			b.Run(fmt.Sprintf("wgrad/%s/%d", isa.Name, c), func(b *testing.B) {
-				best(b, "GF/s", 2*float64(rows*pixels*c*isa.ConvChans), func() { isa.Wgrad(&g) })
+				C: c, XRow: 4 * c * cols, XStep: 4 * c, DYRow: 4 * m.Chans * pixels, DYStep: 4 * m.Chans, DWStep: 4 * m.Chans}
+			b.Run(fmt.Sprintf("wgrad/%s/%d", m.name, c), func(b *testing.B) {
+				best(b, "GF/s", 2*float64(rows*pixels*c*m.Chans), func() { m.Wgrad(&g) })
 			})
 		}
 	}

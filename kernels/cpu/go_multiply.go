@@ -16,10 +16,10 @@ func goConv(a *ConvArgs) {
 		if a.Accumulate != 0 {
 			acc = *out
 		}
-		for t, offset := range taps {
+		for _, t := range taps {
 			for i := range a.C {
-				x := *at(a.X, p*a.XStep+int(offset)+4*i)
-				w := tile8(a.W, 32*(t*a.C+i))
+				x := *at(a.X, p*a.XStep+int(t.X)+4*i)
+				w := tile8(a.W, int(t.W)+32*i)
 				for k := range acc {
 					acc[k] += float32(x * w[k])
 				}

@@ -5,8 +5,8 @@ import "wrnc/kernels/f32"
 // The plain Go row functions: they define what the others compute.
 
 var goISA = ISA{
-	Name: "go", Lanes: 1, ConvChans: 8,
-	Conv: goConv, Wgrad: goWgrad,
+	Name: "go", Lanes: 1,
+	Wide:   Multiply{Chans: 8, Conv: goConv, Wgrad: goWgrad},
 	Affine: goAffine, Affine2: goAffine2, Relu: goRelu, ReluGrad: goReluGrad, Add: goAdd, Mul: goMul, Scale: goScale,
 	Sigmoid: goSigmoid, SigmoidGrad: goSigmoidGrad, AddChannel: goAddChannel,
 	Axpy: goAxpy, DropoutMask: goDropoutMask, MaskScale: goMaskScale,

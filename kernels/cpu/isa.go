@@ -16,12 +16,10 @@ import (
 // single elements agree to the bit between all instruction sets; sums differ in
 // the order of additions.
 type ISA struct {
-	Name      string // avx512, avx2, go
-	Lanes     int    // float32 in a vector
-	ConvChans int    // output channels of a multiply tile
+	Name  string // avx512, avx2, go
+	Lanes int    // float32 in a vector
 
-	Conv  func(a *ConvArgs)
-	Wgrad func(a *WgradArgs)
+	Wide, Narrow Multiply // the narrow one for few output channels; no Chans where there is none
 
 	Affine      func(dst, x, t []float32, px, c int)                                              // fma(x, t[0:c], t[c:2c])
 	Affine2     func(dst, g, x, t []float32, px, c int)                                           // fma(t[0:c], g, fma(t[c:2c], x, t[2c:3c]))
@@ -44,10 +42,31 @@ type ISA struct {
 	AffineReluGrad func(dst, g, x, t []float32, px, c int) // relu_grad(g, affine(x, t))
 }
 
-// ConvArgs is one row of results of one block of ConvChans output channels:
+// Multiply is the microkernels of one width of register tile.
+type Multiply struct {
+	Chans int // output channels of a tile
+	Conv  func(a *ConvArgs)
+	Wgrad func(a *WgradArgs)
+}
+
+// Multiply returns the microkernels of tiles of chans output channels.
+func (isa *ISA) Multiply(chans int) (Multiply, error) {
+	for _, m := range []Multiply{isa.Wide, isa.Narrow} {
+		if chans > 0 && m.Chans == chans {
+			return m, nil
+		}
+	}
+	return Multiply{}, fmt.Errorf("instruction set %s: tiles of %d channels, expected %d or %d", isa.Name, chans, isa.Wide.Chans, isa.Narrow.Chans)
+}
+
+// Tap is where a tap of a filter reads its inputs and its weights, in bytes.
+type Tap struct{ X, W int64 }
+
+// ConvArgs is one line of results, a row or a column, of one block of Chans
+// output channels:
 //
 //	Out[p*OutStep + k] (+)= sum over taps t and channels i < C of
-//	    X[p*XStep + Taps[t] + 4i] * W[(t*C + i)*ConvChans + k]
+//	    X[p*XStep + t.X + 4i] * W[t.W + 4(i*Chans + k)]
 //
 // for p < Pixels. Steps and taps are in bytes. The sum runs over taps, then
 // channels, one after the other whatever the register tiles, from zero or, with
@@ -56,7 +75,7 @@ type ISA struct {
 // rounds both. No taps or no channels add nothing.
 type ConvArgs struct {
 	X, W, Out      unsafe.Pointer // float32
-	Taps           *int64
+	Taps           *Tap
 	NTaps          int
 	C              int
 	Pixels         int
@@ -69,7 +88,7 @@ type ConvArgs struct {
 //	DW[i*DWStep + k] += sum over rows r and pixels p of
 //	    X[r*XRow + p*XStep + 4i] * DY[r*DYRow + p*DYStep + k]
 //
-// for i < C and k < ConvChans. Steps are in bytes. The sum runs over rows, then
+// for i < C and k < Chans. Steps are in bytes. The sum runs over rows, then
 // pixels, and rounds as Conv's does.
 type WgradArgs struct {
 	X, DY, DW     unsafe.Pointer // float32

@@ -58,16 +58,16 @@ func sameBits(t *testing.T, want, got []float32) {
 }
 
 // convReference is ConvArgs in float64 over plain slices; offsets in floats.
-func convReference(x, w, out []float32, taps []int64, c, pixels, xStep, outStep, chans int, accumulate bool) {
+func convReference(x, w, out []float32, taps []Tap, c, pixels, xStep, outStep, chans int, accumulate bool) {
 	for p := range pixels {
 		for k := range chans {
 			sum := 0.0
 			if accumulate {
 				sum = float64(out[p*outStep+k])
 			}
-			for t, off := range taps {
+			for _, t := range taps {
 				for i := range c {
-					sum += float64(x[p*xStep+int(off)/4+i]) * float64(w[(t*c+i)*chans+k])
+					sum += float64(x[p*xStep+int(t.X)/4+i]) * float64(w[int(t.W)/4+i*chans+k])
 				}
 			}
 			out[p*outStep+k] = float32(sum)
@@ -75,24 +75,42 @@ func convReference(x, w, out []float32, taps []int64, c, pixels, xStep, outStep,
 	}
 }
 
-func TestConv(t *testing.T) {
+// named is one instruction set's microkernels of one width.
+type named struct {
+	Multiply
+	name string
+}
+
+// multiplies are the microkernels that this machine runs.
+func multiplies() []named {
+	var all []named
 	for _, isa := range Available() {
+		all = append(all, named{isa.Wide, isa.Name})
+		if isa.Narrow.Chans > 0 {
+			all = append(all, named{isa.Narrow, isa.Name + "-narrow"})
+		}
+	}
+	return all
+}
+
+func TestConv(t *testing.T) {
+	for _, isa := range multiplies() {
 		for _, c := range []int{1, 3, 4, 5, 16, 17, 33} {
 			for pixels := 1; pixels <= 27; pixels++ {
 				nTaps := 1 + pixels%9
 				r := rand.New(rand.NewPCG(uint64(c), uint64(pixels)))
-				xStep, outStep := c+pixels%3*c, isa.ConvChans+pixels%2*isa.ConvChans
-				taps := make([]int64, nTaps)
+				xStep, outStep := c+pixels%3*c, isa.Chans+pixels%2*isa.Chans
+				taps := make([]Tap, nTaps)
 				far := 0
 				for i := range taps {
-					taps[i] = int64(4 * r.IntN(50))
-					far = max(far, int(taps[i])/4)
+					taps[i] = Tap{int64(4 * r.IntN(50)), int64(4 * (nTaps - 1 - i) * c * isa.Chans)}
+					far = max(far, int(taps[i].X)/4)
 				}
-				x, w := random(r, pixels*xStep+far+c), random(r, nTaps*c*isa.ConvChans)
-				out := random(r, (pixels-1)*outStep+isa.ConvChans)
+				x, w := random(r, pixels*xStep+far+c), random(r, nTaps*c*isa.Chans)
+				out := random(r, (pixels-1)*outStep+isa.Chans)
 				for _, accumulate := range []int{0, 1} {
 					want := append([]float32(nil), out.f...)
-					convReference(x.f, w.f, want, taps, c, pixels, xStep, outStep, isa.ConvChans, accumulate == 1)
+					convReference(x.f, w.f, want, taps, c, pixels, xStep, outStep, isa.Chans, accumulate == 1)
 					isa.Conv(&ConvArgs{X: unsafe.Pointer(&x.f[0]), W: unsafe.Pointer(&w.f[0]), Out: unsafe.Pointer(&out.f[0]),
 						Taps: &taps[0], NTaps: nTaps, C: c, Pixels: pixels, XStep: 4 * xStep, OutStep: 4 * outStep, Accumulate: accumulate})
 					near(t, want, out.f, 2e-6)
@@ -104,17 +122,17 @@ func TestConv(t *testing.T) {
 }
 
 func TestWgrad(t *testing.T) {
-	for _, isa := range Available() {
+	for _, isa := range multiplies() {
 		for c := 1; c <= 27; c++ {
 			r := rand.New(rand.NewPCG(uint64(c), 7))
 			rows, pixels := 1+c%3, 1+c%7
-			xStep, dyStep, dwStep := c+3, isa.ConvChans+c%2*8, isa.ConvChans+c%2*16
+			xStep, dyStep, dwStep := c+3, isa.Chans+c%2*8, isa.Chans+c%2*16
 			xRow, dyRow := pixels*xStep+5, pixels*dyStep+8
-			x, dy := random(r, rows*xRow+c), random(r, rows*dyRow+isa.ConvChans)
-			dw := random(r, (c-1)*dwStep+isa.ConvChans)
+			x, dy := random(r, rows*xRow+c), random(r, rows*dyRow+isa.Chans)
+			dw := random(r, (c-1)*dwStep+isa.Chans)
 			want := append([]float32(nil), dw.f...)
 			for i := range c {
-				for k := range isa.ConvChans {
+				for k := range isa.Chans {
 					sum := float64(want[i*dwStep+k])
 					for row := range rows {
 						for p := range pixels {
@@ -136,7 +154,7 @@ func TestWgrad(t *testing.T) {
 // vector, with NaN, infinities and signed zeros among the elements.
 func TestRows(t *testing.T) {
 	for _, isa := range vectorISAs() {
-		for _, c := range []int{1, 3, 7, 8, 9, 15, 16, 17, 24, 33} {
+		for _, c := range []int{1, 3, 7, 8, 9, 15, 16, 17, 24, 33, 63, 112} {
 			for _, px := range []int{1, 2, 3, 4, 5, 20} {
 				r := rand.New(rand.NewPCG(uint64(c), uint64(px)))
 				n := px * c

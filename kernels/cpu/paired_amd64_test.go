@@ -13,8 +13,8 @@ import (
 var paired = (&vectorKernels{
 	name: "paired", lanes: 16,
 	relu: reluAVX2, reluGrad: reluGradAVX2, add: addAVX2, mul: mulAVX2, scale: scaleAVX2, axpy: axpyAVX2, maskScale: maskScaleAVX2,
-	affine: twice1(affineAVX2), affineRelu: twice1(affineReluAVX2), addChannel: twice1(addChannelAVX2),
-	affineReluGrad: twice2(affineReluGradAVX2), affine2: twice2(affine2AVX2),
+	affine: []perChannel1{twice1(affineAVX2)}, affineRelu: []perChannel1{twice1(affineReluAVX2)}, addChannel: []perChannel1{twice1(addChannelAVX2)},
+	affineReluGrad: []perChannel2{twice2(affineReluGradAVX2)}, affine2: []perChannel2{twice2(affine2AVX2)},
 	sumRow: func(acc, x *float32, accStep, px, step int) {
 		sumRowAVX2(acc, x, accStep, px, step)
 		sumRowAVX2(upper(acc), upper(x), accStep, px, step)

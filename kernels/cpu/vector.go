@@ -3,6 +3,7 @@
 package cpu
 
 import (
+	"math/bits"
 	"sync"
 	"unsafe"
 )
@@ -14,7 +15,7 @@ type vectorKernels struct {
 	name  string
 	lanes int
 
-	conv, wgrad func(a *byte)
+	conv, convNarrow, wgrad, wgradNarrow func(a *byte)
 
 	relu      func(dst, x *float32, n int)
 	reluGrad  func(dst, g, x *float32, n int)
@@ -24,8 +25,9 @@ type vectorKernels struct {
 	axpy      func(dst, x, y *float32, n int, alpha float32)
 	maskScale func(dst, x, mask *float32, n int, scale float32)
 
-	affine, affineRelu, addChannel func(dst, x, v *float32, vStep, px, step int)
-	affineReluGrad, affine2        func(dst, g, x, v *float32, vStep, px, step int)
+	// Of one, two and four vectors of channels.
+	affine, affineRelu, addChannel []perChannel1
+	affineReluGrad, affine2        []perChannel2
 
 	sumRow     func(acc, x *float32, accStep, px, step int)
 	sumSquares func(acc, x, v *float32, accStep, px, step int)
@@ -34,10 +36,18 @@ type vectorKernels struct {
 	dropoutMask func(dst *uint32, a *byte, n int)
 }
 
+// perChannel1 and perChannel2 are functions of one and of two activations and of
+// channel vectors, for some vectors of channels of px >= 1 pixels.
+type (
+	perChannel1 = func(dst, x, v *float32, vStep, px, step int)
+	perChannel2 = func(dst, g, x, v *float32, vStep, px, step int)
+)
+
 func (k *vectorKernels) build() *ISA {
 	return &ISA{
-		Name: k.name, Lanes: k.lanes, ConvChans: 2 * k.lanes,
-		Conv: k.convRow, Wgrad: k.wgradBlock,
+		Name: k.name, Lanes: k.lanes,
+		Wide:        multiply(2*k.lanes, k.conv, k.wgrad),
+		Narrow:      multiply(k.lanes, k.convNarrow, k.wgradNarrow),
 		Affine:      k.channels1(k.affine, goAffine, 2),
 		Affine2:     k.channels2(k.affine2, goAffine2, 3),
 		Relu:        k.reluRow,
@@ -60,11 +70,15 @@ func (k *vectorKernels) build() *ISA {
 	}
 }
 
-func (k *vectorKernels) convRow(a *ConvArgs) { k.conv((*byte)(unsafe.Pointer(a))) }
-
-func (k *vectorKernels) wgradBlock(a *WgradArgs) {
-	if a.Rows > 0 && a.Pixels > 0 {
-		k.wgrad((*byte)(unsafe.Pointer(a)))
+func multiply(chans int, conv, wgrad func(a *byte)) Multiply {
+	return Multiply{
+		Chans: chans,
+		Conv:  func(a *ConvArgs) { conv((*byte)(unsafe.Pointer(a))) },
+		Wgrad: func(a *WgradArgs) {
+			if a.Rows > 0 && a.Pixels > 0 {
+				wgrad((*byte)(unsafe.Pointer(a)))
+			}
+		},
 	}
 }
 
@@ -143,14 +157,23 @@ func (k *vectorKernels) maskScaleRow(dst, x []float32, mask []uint32, n int, sca
 	goMaskScale(dst[m:], x[m:], mask[m:], n-m, scale)
 }
 
-// channels1 wraps a function of one activation and a channel vector of some rows.
-func (k *vectorKernels) channels1(f func(dst, x, v *float32, vStep, px, step int), rest func(dst, x, v []float32, px, c int), rows int) func(dst, x, v []float32, px, c int) {
+// widest is the log2 of the most vectors that a function of variants takes at a
+// time, of those that c channels hold. A row that is walked once for each vector is
+// read in pieces that no prefetcher recognizes.
+func (k *vectorKernels) widest(variants, c int) int {
+	return min(variants, bits.Len(uint(c/k.lanes))) - 1
+}
+
+// channels1 wraps functions of one activation and a channel vector of some rows.
+func (k *vectorKernels) channels1(f []perChannel1, rest func(dst, x, v []float32, px, c int), rows int) func(dst, x, v []float32, px, c int) {
 	return func(dst, x, v []float32, px, c int) {
 		need(px*c, dst, x)
 		need(rows*c, v)
 		m := k.whole(c)
-		for i := 0; i < m && px > 0; i += k.lanes {
-			f(&dst[i], &x[i], &v[i], 4*c, px, 4*c)
+		for i := 0; i < m && px > 0; {
+			n := k.widest(len(f), m-i)
+			f[n](&dst[i], &x[i], &v[i], 4*c, px, 4*c)
+			i += k.lanes << n
 		}
 		if m < c {
 			tail(px, c, m, rows, v, dst, func(d, t []float32, p int) { rest(d, x[p*c+m:(p+1)*c], t, 1, c-m) })
@@ -158,14 +181,16 @@ func (k *vectorKernels) channels1(f func(dst, x, v *float32, vStep, px, step int
 	}
 }
 
-// channels2 wraps a function of two activations and a channel vector.
-func (k *vectorKernels) channels2(f func(dst, g, x, v *float32, vStep, px, step int), rest func(dst, g, x, v []float32, px, c int), rows int) func(dst, g, x, v []float32, px, c int) {
+// channels2 wraps functions of two activations and a channel vector.
+func (k *vectorKernels) channels2(f []perChannel2, rest func(dst, g, x, v []float32, px, c int), rows int) func(dst, g, x, v []float32, px, c int) {
 	return func(dst, g, x, v []float32, px, c int) {
 		need(px*c, dst, g, x)
 		need(rows*c, v)
 		m := k.whole(c)
-		for i := 0; i < m && px > 0; i += k.lanes {
-			f(&dst[i], &g[i], &x[i], &v[i], 4*c, px, 4*c)
+		for i := 0; i < m && px > 0; {
+			n := k.widest(len(f), m-i)
+			f[n](&dst[i], &g[i], &x[i], &v[i], 4*c, px, 4*c)
+			i += k.lanes << n
 		}
 		if m < c {
 			tail(px, c, m, rows, v, dst, func(d, t []float32, p int) {

@@ -37,6 +37,7 @@ type bound struct {
 	*plan.Kernel
 	f      *function
 	layout plan.Layout
+	strip  int   // rows that row functions get at a time
 	args   []int // buffer of each argument
 	pro    []*tape
 	epi    *tape
@@ -83,7 +84,7 @@ func (p *Program) bind(pl *plan.Plan) (*function, error) {
 }
 
 func (f *function) kernel(k *plan.Kernel) (runner, error) {
-	b := &bound{Kernel: k, f: f, layout: k.Layout()}
+	b := &bound{Kernel: k, f: f, layout: k.Layout(), strip: k.Strip()}
 	for _, a := range k.Args {
 		b.args = append(b.args, a.Buffer)
 	}
@@ -100,11 +101,11 @@ func (f *function) kernel(k *plan.Kernel) (runner, error) {
 	}
 	switch k.Kind {
 	case plan.Pack:
-		return &packKernel{bound: b, taps: packedTaps(k.Conv)}, nil
+		return &packKernel{b}, nil
 	case plan.Conv:
-		return newConv(b), nil
+		return newConv(b)
 	case plan.Wgrad:
-		return newWgrad(b), nil
+		return newWgrad(b)
 	case plan.Sum:
 		return &sumKernel{b}, nil
 	case plan.Map:

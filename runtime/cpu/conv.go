@@ -4,38 +4,13 @@ import (
 	"unsafe"
 
 	"wrnc/compiler/plan"
+	kernels "wrnc/kernels/cpu"
 )
-
-// phase is the set of taps that reach the results of one parity of row and
-// column; there is one phase but for a strided gradient.
-type phase struct {
-	offsets []int64 // of each tap in the tile, in bytes
-	first   int     // the phase's first tap in the packed weight
-}
-
-// packedTaps lists the filter positions r*R+s in the order in which the packed
-// weight has them: phase by phase, so that a phase's taps are neighbours.
-func packedTaps(c plan.ConvShape) []int {
-	var order []int
-	for a := range c.OutStep() {
-		for b := range c.OutStep() {
-			for _, r := range c.Taps(a) {
-				for _, s := range c.Taps(b) {
-					order = append(order, r.R*c.R+s.R)
-				}
-			}
-		}
-	}
-	return order
-}
 
 // packKernel lays a filter [K,R,R,C] out for the multiply:
 // [block of results][block of inputs][tap][input][result within the block],
 // with zeros for results past the last. A unit is a block of results.
-type packKernel struct {
-	*bound
-	taps []int
-}
+type packKernel struct{ *bound }
 
 func (k *packKernel) run(u int, _ *worker) {
 	c := k.Conv
@@ -48,8 +23,8 @@ func (k *packKernel) run(u int, _ *worker) {
 	}
 	for i0 := 0; i0 < in; i0 += c.CBlock {
 		ins := min(c.CBlock, in-i0)
-		for t, tap := range k.taps {
-			block := dst[(i0*rr+t*ins)*c.Chans:]
+		for tap := range rr {
+			block := dst[(i0*rr+tap*ins)*c.Chans:]
 			if c.Dgrad { // input i is the filter's K, the results its C
 				for i := range ins {
 					copy(block[i*c.Chans:][:n], w[((i0+i)*rr+tap)*c.C+first:])
@@ -71,28 +46,75 @@ func (k *packKernel) run(u int, _ *worker) {
 // rows of one sample.
 type convKernel struct {
 	*bound
-	phases [][]phase // by row and column parity
+	conv  func(a *kernels.ConvArgs)
+	areas []area
+	home  []float32 // where the results are computed, if not in scratch
 }
 
-func newConv(b *bound) *convKernel {
+// area is a rectangle of one phase's results that the same taps reach. There is
+// one phase, but for a strided gradient: there the results of each parity of row
+// and column have taps of their own.
+type area struct {
+	row, col       int // the phase
+	p0, p1, q0, q1 int // rows and columns, counted in the phase
+	columns        bool
+	blocks         [2][]kernels.Tap // for a block of CBlock inputs, and for the last block
+}
+
+func newConv(b *bound) (*convKernel, error) {
 	c := b.Conv
-	k := &convKernel{bound: b}
-	first := 0
-	for a := range c.OutStep() {
-		var row []phase
-		for b := range c.OutStep() {
-			ph := phase{first: first}
-			for _, r := range c.Taps(a) {
-				for _, s := range c.Taps(b) {
-					ph.offsets = append(ph.offsets, int64(4*(r.Offset*c.TileCols()+s.Offset)*c.In()))
-				}
-			}
-			first += len(ph.offsets)
-			row = append(row, ph)
-		}
-		k.phases = append(k.phases, row)
+	m, err := b.f.p.opts.ISA.Multiply(c.Chans)
+	if err != nil {
+		return nil, err
 	}
-	return k
+	k := &convKernel{bound: b, conv: m.Conv}
+	if home, ok := b.Home(); ok {
+		k.home = b.arg(home)
+	}
+	for row := range c.OutStep() {
+		for col := range c.OutStep() {
+			k.phase(row, col)
+		}
+	}
+	return k, nil
+}
+
+// phase cuts the results of a phase into areas, so that zeros around the picture
+// are not multiplied. A few columns at the picture's edge are walked downwards,
+// with the rows' edges in them: a line of one or two pixels would not fill a
+// register tile.
+func (k *convKernel) phase(row, col int) {
+	c := k.Conv
+	rows := c.Runs(row, c.OutRows(), c.InRows())
+	if len(rows) == 0 {
+		return
+	}
+	for _, q := range c.Runs(col, c.OutCols(), c.InCols()) {
+		if q.Hi-q.Lo < k.Grid.RowsPerUnit/c.OutStep() {
+			k.areas = append(k.areas, area{row, col, 0, rows[len(rows)-1].Hi, q.Lo, q.Hi, true, k.taps(c.Taps(row), q.Taps)})
+			continue
+		}
+		for _, p := range rows {
+			k.areas = append(k.areas, area{row, col, p.Lo, p.Hi, q.Lo, q.Hi, false, k.taps(p.Taps, q.Taps)})
+		}
+	}
+}
+
+// taps are the products of rows and columns of the filter, for both sizes of a
+// block of inputs.
+func (k *convKernel) taps(rows, columns []plan.Tap) (blocks [2][]kernels.Tap) {
+	c := k.Conv
+	for i, ins := range []int{c.CBlock, c.In() % c.CBlock} {
+		for _, r := range rows {
+			for _, s := range columns {
+				blocks[i] = append(blocks[i], kernels.Tap{
+					X: int64(4 * (r.Offset*c.TileCols() + s.Offset) * c.In()),
+					W: int64(4 * (r.R*c.R + s.R) * ins * c.Chans),
+				})
+			}
+		}
+	}
+	return blocks
 }
 
 func (k *convKernel) run(u int, w *worker) {
@@ -100,7 +122,13 @@ func (k *convKernel) run(u int, w *worker) {
 	sample, lo, hi := k.Grid.Band(u)
 	e := w.begin(k.bound, u)
 	tile := w.floats(k.layout.Tiles[0], c.MaxTileRows(hi-lo)*c.TileCols()*c.In())
-	result := w.floats(k.layout.Result, (hi-lo)*c.OutCols()*c.OutPadded())
+	n := (hi - lo) * c.OutCols() * c.OutPadded()
+	var result []float32
+	if k.home != nil {
+		result = k.home[(sample*c.OutRows()+lo)*c.OutCols()*c.Out():][:n]
+	} else {
+		result = w.floats(k.layout.Result, n)
+	}
 	t0, t1 := c.TileRows(lo, hi)
 	fill(e, k.pro[0], tile, sample, t0, t1, c.Border(), c.TileCols())
 	k.multiply(w, tile, result, lo, hi)
@@ -122,74 +150,74 @@ func fill(e *env, t *tape, tile []float32, sample, t0, t1, border, cols int) {
 		clear(row[:edge])
 		clear(row[edge+inner:])
 		e.tile = row[edge : edge+inner]
-		t.row(e, sample, r)
+		t.rows(e, sample, r, 1)
 	}
 }
 
+// multiply computes the result's rows [lo, hi): for each block of outputs, for each
+// block of inputs whose weights stay in the first cache, all areas, line by line.
 func (k *convKernel) multiply(w *worker, tile, result []float32, lo, hi int) {
 	c := k.Conv
 	packed := k.arg(0)
-	conv := k.f.p.opts.ISA.Conv
-	in, cols, chans, padded, rr := c.In(), c.OutCols(), c.Chans, c.OutPadded(), c.R*c.R
-	step, tileRow := c.OutStep(), c.TileCols()*in
+	in, padded := c.In(), c.OutPadded()
 	a := &w.conv
-	a.XStep, a.OutStep = 4*c.InStep()*in, 4*step*padded
-	for kb := 0; kb < padded; kb += chans {
+	for kb := 0; kb < padded; kb += c.Chans {
 		for i0 := 0; i0 < in; i0 += c.CBlock {
-			ins := min(c.CBlock, in-i0)
-			weights := packed[(kb*in+i0*chans)*rr:]
-			a.C = ins
-			a.Accumulate = 0
-			if i0 > 0 {
-				a.Accumulate = 1
-			}
-			for p := lo; p < hi; p++ {
-				x := tile[(p/step-lo/step)*c.InStep()*tileRow+i0:]
-				for b := range step {
-					ph := &k.phases[p%step][b]
-					a.Pixels = (cols - b + step - 1) / step
-					if a.Pixels <= 0 {
-						continue
-					}
-					out := result[((p-lo)*cols+b)*padded+kb:]
-					if len(ph.offsets) == 0 {
-						zeroPixels(out, a.Pixels, step*padded, chans)
-						continue
-					}
-					a.NTaps = len(ph.offsets)
-					a.Taps = &ph.offsets[0]
-					a.X = unsafe.Pointer(&x[0])
-					a.W = unsafe.Pointer(&weights[ph.first*ins*chans])
-					a.Out = unsafe.Pointer(&out[0])
-					conv(a)
-				}
+			a.C = min(c.CBlock, in-i0)
+			a.W = unsafe.Pointer(&packed[kb*in*c.R*c.R+i0*c.Chans*c.R*c.R])
+			a.Accumulate = min(i0, 1)
+			for i := range k.areas {
+				k.areas[i].lines(k, a, tile[i0:], result[kb:], lo, hi)
 			}
 		}
 	}
 }
 
-// zeroPixels clears chans channels of every pixel that no tap reaches, as a
-// strided 1x1 filter leaves them.
-func zeroPixels(out []float32, pixels, step, chans int) {
-	for i := range pixels {
-		clear(out[i*step:][:chans])
+// lines computes what of the area lies in rows [lo, hi).
+func (s *area) lines(k *convKernel, a *kernels.ConvArgs, tile, result []float32, lo, hi int) {
+	c := &k.Conv
+	step, base := c.OutStep(), lo/c.OutStep()
+	p0, p1 := max(s.p0, base), min(s.p1, (hi-s.row+step-1)/step)
+	if p0 >= p1 {
+		return
+	}
+	xCol := c.InStep() * c.In()
+	xRow := xCol * c.TileCols()
+	outCol := step * c.OutPadded()
+	outRow := outCol * c.OutCols()
+	taps := s.blocks[0]
+	if a.C < c.CBlock {
+		taps = s.blocks[1]
+	}
+	a.Taps, a.NTaps = unsafe.SliceData(taps), len(taps)
+	x := (p0-base)*xRow + s.q0*xCol
+	out := (p0-base)*outRow + s.q0*outCol + (s.row*c.OutCols()+s.col)*c.OutPadded()
+	lines, xLine, outLine := p1-p0, xRow, outRow
+	a.Pixels, a.XStep, a.OutStep = s.q1-s.q0, 4*xCol, 4*outCol
+	if s.columns {
+		lines, xLine, outLine = s.q1-s.q0, xCol, outCol
+		a.Pixels, a.XStep, a.OutStep = p1-p0, 4*xRow, 4*outRow
+	}
+	for i := range lines {
+		a.X = unsafe.Pointer(&tile[x+i*xLine])
+		a.Out = unsafe.Pointer(&result[out+i*outLine])
+		k.conv(a)
 	}
 }
 
 // drain closes the gaps that channel padding leaves in the rows of the result
-// and runs the epilogue on each.
+// and runs the epilogue on them.
 func (k *bound) drain(e *env, result []float32, sample, lo, hi int) {
 	c := k.Conv
 	cols, out, padded := c.OutCols(), c.Out(), c.OutPadded()
-	for r := lo; r < hi; r++ {
-		row := result[(r-lo)*cols*padded:][:cols*padded]
-		if out != padded {
-			for q := 1; q < cols; q++ {
-				copy(row[q*out:(q+1)*out], row[q*padded:])
-			}
+	if out != padded {
+		for q := 1; q < (hi-lo)*cols; q++ {
+			copy(result[q*out:(q+1)*out], result[q*padded:])
 		}
-		e.result = row
+	}
+	for r := lo; r < hi; r += k.strip {
+		e.result = result[(r-lo)*cols*out:]
 		e.seen = (r - lo) * cols
-		k.epi.row(e, sample, r)
+		k.epi.rows(e, sample, r, min(k.strip, hi-r))
 	}
 }

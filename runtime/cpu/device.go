@@ -40,7 +40,7 @@ type Program struct {
 
 // Arch is what scheduling must know to plan for isa.
 func Arch(isa *kernels.ISA) plan.Arch {
-	return plan.Arch{Target: "cpu", ISA: isa.Name, Chans: isa.ConvChans, L1: 32 << 10, L2: 512 << 10}
+	return plan.Arch{Target: "cpu", ISA: isa.Name, Chans: isa.Wide.Chans, Narrow: isa.Narrow.Chans, L1: 32 << 10, L2: 512 << 10}
 }
 
 // Load binds plans, all of one module, to memory. State starts as zeros; see
@@ -53,8 +53,8 @@ func Load(m *ir.Module, plans []*plan.Plan, o Options) (*Program, error) {
 	p := &Program{opts: o, module: m, funcs: map[string]*function{}}
 	var state, arena, scratch int
 	for _, pl := range plans {
-		if pl.Arch.ISA != o.ISA.Name || pl.Arch.Chans != o.ISA.ConvChans {
-			return nil, fmt.Errorf("the plan of %s is for %s (tiles of %d channels), this machine runs %s (%d): build the plan again", pl.Func, pl.Arch.ISA, pl.Arch.Chans, o.ISA.Name, o.ISA.ConvChans)
+		if pl.Arch.ISA != o.ISA.Name || pl.Arch.Chans != o.ISA.Wide.Chans {
+			return nil, fmt.Errorf("the plan of %s is for %s (tiles of %d channels), this machine runs %s (%d): build the plan again", pl.Func, pl.Arch.ISA, pl.Arch.Chans, o.ISA.Name, o.ISA.Wide.Chans)
 		}
 		state, arena, scratch = max(state, pl.State), max(arena, pl.Arena), max(scratch, pl.Scratch)
 	}
@@ -91,6 +91,7 @@ func (p *Program) alloc(bytes int) []float32 {
 		return nil
 	}
 	raw := make([]float32, n+plan.Align/4)
+	adviseHuge(raw)
 	skip := int(-uintptr(unsafe.Pointer(&raw[0]))&(plan.Align-1)) / 4
 	return raw[skip : skip+n : skip+n]
 }

@@ -22,7 +22,7 @@ type step struct {
 	attrs ir.Attrs
 }
 
-// env is the row that a tape runs on.
+// env is the row, or the rows, that a tape runs on.
 type env struct {
 	w      *worker
 	k      *bound
@@ -47,13 +47,13 @@ func (k *bound) bindTape(t plan.Tape, g plan.Grid) (*tape, error) {
 	return b, nil
 }
 
-// row runs the tape on one row of its domain.
-func (t *tape) row(e *env, sample, row int) {
+// rows runs the tape on n neighbouring rows of its domain, as on one long row.
+func (t *tape) rows(e *env, sample, row, n int) {
 	g := &t.grid
-	e.sample, e.px, e.c = sample, g.Px, g.C
+	e.sample, e.px, e.c = sample, n*g.Px, g.C
 	e.at = (sample*g.Rows + row) * g.Px * g.C
-	if g.Tail > 0 && row == g.Rows-1 {
-		e.px = g.Tail
+	if g.Tail > 0 && row+n == g.Rows {
+		e.px -= g.Px - g.Tail
 	}
 	for i := range t.steps {
 		t.steps[i].run(e, &t.steps[i])
@@ -105,7 +105,7 @@ func (e *env) isa() *kernels.ISA { return e.w.p.opts.ISA }
 // single ops are those of the IR's op table; joined ones come from lower's
 // second table.
 var rowFuncs = map[string]func(e *env, s *step){
-	"copy":      func(e *env, s *step) { copy(e.f(s.dst), e.f(s.src[0])) },
+	"copy":      copyRow,
 	"relu":      func(e *env, s *step) { e.isa().Relu(e.f(s.dst), e.f(s.src[0]), e.px*e.c) },
 	"relu_grad": func(e *env, s *step) { e.isa().ReluGrad(e.f(s.dst), e.f(s.src[0]), e.f(s.src[1]), e.px*e.c) },
 	"add":       func(e *env, s *step) { e.isa().Add(e.f(s.dst), e.f(s.src[0]), e.f(s.src[1]), e.px*e.c) },
@@ -146,6 +146,13 @@ var rowFuncs = map[string]func(e *env, s *step){
 		e.isa().BNGradStats(e.f(s.dst), e.f(s.src[0]), e.f(s.src[1]), e.f(s.src[2])[:e.c], e.px, e.c)
 	},
 	"channel_sum": func(e *env, s *step) { e.isa().SumRows(e.f(s.dst), e.f(s.src[0]), e.px, e.c) },
+}
+
+// copyRow has nothing to do where the root's result lies in its home.
+func copyRow(e *env, s *step) {
+	if dst, src := e.f(s.dst), e.f(s.src[0]); &dst[0] != &src[0] {
+		copy(dst, src)
+	}
 }
 
 // poolGradRow spreads the gradient of a mean over the picture's row.

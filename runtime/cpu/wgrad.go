@@ -11,9 +11,13 @@ import (
 // block]. A unit is a split.
 type wgradKernel struct {
 	*bound
+	wgrad func(a *kernels.WgradArgs)
 }
 
-func newWgrad(b *bound) *wgradKernel { return &wgradKernel{b} }
+func newWgrad(b *bound) (*wgradKernel, error) {
+	m, err := b.f.p.opts.ISA.Multiply(b.Conv.Chans)
+	return &wgradKernel{b, m.Wgrad}, err
+}
 
 func (k *wgradKernel) run(u int, w *worker) {
 	c := k.Conv
@@ -39,30 +43,44 @@ func (k *wgradKernel) band(e *env, partial []float32, n, lo, hi int) {
 	g := e.w.floats(k.layout.Tiles[0], (hi-lo)*c.Q*c.OutPadded())
 	x := e.w.floats(k.layout.Tiles[1], c.MaxTileRows(hi-lo)*c.TileCols()*c.C)
 	padded := c.OutPadded()
-	for r := lo; r < hi; r++ {
-		row := g[(r-lo)*c.Q*padded:][:c.Q*padded]
-		e.tile = row
-		k.pro[0].row(e, n, r)
-		spread(row, c.Q, c.K, padded)
+	for r := lo; r < hi; r += k.strip {
+		rows := min(k.strip, hi-r)
+		e.tile = g[(r-lo)*c.Q*padded:]
+		k.pro[0].rows(e, n, r, rows)
+		spread(e.tile, rows*c.Q, c.K, padded)
 	}
 	t0, t1 := c.TileRows(lo, hi)
 	fill(e, k.pro[1], x, n, t0, t1, c.Border(), c.TileCols())
 
-	wgrad := e.w.p.opts.ISA.Wgrad
-	xRow := c.TileCols() * c.C
-	a := &e.w.wgrad
-	*a = kernels.WgradArgs{C: c.C, Pixels: c.Q, XRow: 4 * c.Stride * xRow, XStep: 4 * c.Stride * c.C,
-		DYRow: 4 * c.Q * padded, DYStep: 4 * padded, DWStep: 4 * c.Chans}
 	for p := lo; p < hi; p += c.Step {
-		a.Rows = min(c.Step, hi-p)
-		for kb := 0; kb < padded; kb += c.Chans {
-			a.DY = unsafe.Pointer(&g[(p-lo)*c.Q*padded+kb])
-			for r := range c.R {
-				for s := range c.R {
-					a.X = unsafe.Pointer(&x[((p-lo)*c.Stride+r)*xRow+s*c.C])
-					a.DW = unsafe.Pointer(&partial[(kb*c.R*c.R+(r*c.R+s)*c.Chans)*c.C])
-					wgrad(a)
+		k.multiply(e.w, g[(p-lo)*c.Q*padded:], x[(p-lo)*c.Stride*c.TileCols()*c.C:], partial, p, min(p+c.Step, hi))
+	}
+}
+
+// multiply adds the products of the gradient's rows [lo, hi) in g with the tile x
+// that they read. Of each tap it takes those results that the tap reaches from
+// inside the picture.
+func (k *wgradKernel) multiply(w *worker, g, x, partial []float32, lo, hi int) {
+	c := &k.Conv
+	padded := c.OutPadded()
+	gRow, xRow := c.Q*padded, c.TileCols()*c.C
+	a := &w.wgrad
+	*a = kernels.WgradArgs{C: c.C, XRow: 4 * c.Stride * xRow, XStep: 4 * c.Stride * c.C,
+		DYRow: 4 * gRow, DYStep: 4 * padded, DWStep: 4 * c.Chans}
+	for kb := 0; kb < padded; kb += c.Chans {
+		for r := range c.R {
+			p0, p1 := c.Inside(r, c.P, c.H)
+			p0, p1 = max(p0, lo), min(p1, hi)
+			for s := range c.R {
+				q0, q1 := c.Inside(s, c.Q, c.W)
+				if p0 >= p1 || q0 >= q1 {
+					continue
 				}
+				a.Rows, a.Pixels = p1-p0, q1-q0
+				a.DY = unsafe.Pointer(&g[(p0-lo)*gRow+q0*padded+kb])
+				a.X = unsafe.Pointer(&x[((p0-lo)*c.Stride+r)*xRow+(q0*c.Stride+s)*c.C])
+				a.DW = unsafe.Pointer(&partial[(kb*c.R*c.R+(r*c.R+s)*c.Chans)*c.C])
+				k.wgrad(a)
 			}
 		}
 	}
@@ -102,7 +120,7 @@ func (k *sumKernel) run(u int, w *worker) {
 			row[i] = sum[i*c.Chans+r-lo]
 		}
 		e.result, e.seen = row, (r-lo)*k.Grid.Px
-		k.epi.row(e, 0, r)
+		k.epi.rows(e, 0, r, 1)
 	}
 }
 
@@ -112,9 +130,9 @@ type mapKernel struct{ *bound }
 func (k *mapKernel) run(u int, w *worker) {
 	e := w.begin(k.bound, u)
 	sample, lo, hi := k.Grid.Band(u)
-	for r := lo; r < hi; r++ {
+	for r := lo; r < hi; r += k.strip {
 		e.seen = (r - lo) * k.Grid.Px
-		k.epi.row(e, sample, r)
+		k.epi.rows(e, sample, r, min(k.strip, hi-r))
 	}
 }
 
@@ -128,7 +146,7 @@ func (k *poolKernel) run(u int, w *worker) {
 	mean := w.floats(k.layout.Result, c.C)
 	clear(mean)
 	for r := range c.H {
-		k.pro[0].row(e, u, r)
+		k.pro[0].rows(e, u, r, 1)
 		w.p.opts.ISA.SumRows(mean, e.tile, c.W, c.C)
 	}
 	area := float32(c.H * c.W)
@@ -136,5 +154,5 @@ func (k *poolKernel) run(u int, w *worker) {
 		mean[i] /= area
 	}
 	e.result = mean
-	k.epi.row(e, u, 0)
+	k.epi.rows(e, u, 0, 1)
 }

@@ -19,14 +19,14 @@ func (r *run) call(function string, b *data.Batch) (Loss, error) {
 func (r *run) trainEpoch(ctx context.Context, label string) error {
 	t := r.at.trained()
 	r.o.Progress.Begin(label, int64(r.trainImages-t.Images))
+	r.observeStretch(false, r.trainImages, t.Images)
 	r.rate[0] = float32(r.rateOf(r.at.Epoch))
 	r.in.U64["epoch"] = uint64(r.at.Epoch)
 	for b, batch := range r.train.Epoch(r.at.Epoch, r.at.Batch) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.in.U64["step"] = uint64(r.at.Step)
-		l, err := r.call("train", batch)
+		l, err := r.step(batch)
 		if err != nil {
 			return err
 		}
@@ -34,6 +34,7 @@ func (r *run) trainEpoch(ctx context.Context, label string) error {
 		r.at.Step++
 		r.at.Batch = b + 1
 		r.at.Loss, r.at.Mistakes, r.at.Images = t.Sum, float64(t.Mistakes), t.Images
+		r.observeStep(l, t)
 		if err := r.finite(l.Mean()); err != nil {
 			return err
 		}
@@ -52,8 +53,12 @@ func (r *run) trainEpoch(ctx context.Context, label string) error {
 // included.
 func (r *run) evaluate(ctx context.Context, label string) (Loss, error) {
 	r.o.Progress.Begin(label, int64(r.testImages))
-	return Evaluate(ctx, r.ex, r.test, func(b *data.Batch, l Loss, _ [][]float32) error {
+	r.observeStretch(true, r.testImages, 0)
+	return Evaluate(ctx, r.ex, r.test, func(b *data.Batch, l Loss, out [][]float32) error {
 		if err := r.finite(l.Mean()); err != nil { // the last step of the epoch broke the weights
+			return err
+		}
+		if err := r.observeTest(b, out); err != nil {
 			return err
 		}
 		r.o.Progress.Add(int64(b.N), "")

@@ -64,6 +64,10 @@ type Options struct {
 	// Write writes a file whole or not at all; nil is checkpoint.Write.
 	Write func(path string, tensors []checkpoint.Tensor, metadata map[string]string) error
 
+	// Observer is told how the run goes; nil: nobody is. With one, the module's
+	// function eval must return the logits as well, behind the loss.
+	Observer Observer
+
 	Log      *metrics.Log      // gets a record an epoch
 	Progress *metrics.Progress // draws; must not be nil
 	Now      func() time.Time  // the clock, for speeds and durations alone
@@ -84,7 +88,7 @@ type Summary struct {
 // initial state or from o.From, whatever ex held before. The functions of m are
 // those that irgen and autodiff write: train(images, labels, lr, seed, step) and
 // eval(images, labels), each returning the sum of the losses and the number of
-// mistakes; m.Batch is the batch. With o.Kept, both take order and epoch in place of
+// mistakes first; m.Batch is the batch. With o.Kept, both take order and epoch in place of
 // images, and make the batches that a data.Loader would.
 //
 // When ctx ends, Run finishes the step, keeps a checkpoint, saves the weights to
@@ -302,6 +306,9 @@ func (r *run) finish(label string, record metrics.Epoch) error {
 	r.o.Progress.Finish(fmt.Sprintf("%s  lr %.4g  loss %.4f  train error %.2f %%  test error %.2f %%  %.0f img/s  %.1fs",
 		label, float64(record.LR), float64(record.TrainLoss), float64(record.TrainError), test,
 		float64(record.ImagesPerSecond), float64(record.Seconds)))
+	if r.o.Observer != nil {
+		r.o.Observer.Epoch(record)
+	}
 	if err := r.o.Log.Epoch(record); err != nil {
 		return &SaveError{r.saved, err}
 	}

@@ -22,35 +22,40 @@ const (
 // unrolled is how many input channels conv takes at a time.
 const unrolled = 4
 
-// conv writes Conv: register tiles of up to tile pixels by two vectors of output
-// channels.
+// conv writes Conv for tiles of width vectors of output channels.
 //
-//	for each tile: for each tap: for each input channel:
-//	    w0, w1 = two vectors of weights
-//	    for each pixel: x = broadcast; acc += w0*x, w1*x
-func (t *target) conv() {
-	t.function("conv", "func(a *byte)", "is Conv, with a *ConvArgs.")
+//	for each register tile: for each tap: for each input channel:
+//	    w = vectors of weights
+//	    for each pixel: x = broadcast; acc += w*x
+func (t *target) conv(name string, width int) {
+	t.function(name, "func(a *byte)", "is Conv of "+vectors(width)+", with a *ConvArgs.")
 	a := t.param("a")
-	row := convRow{t, a, t.local(a, convX), t.local(a, convOut)}
-	t.tiles(t.local(a, convPixels), row.tile)
+	row := convRow{t, width, a, t.local(a, convX), t.local(a, convOut)}
+	t.tiles(t.tile[width], t.local(a, convPixels), row.tile)
+}
+
+func vectors(n int) string {
+	return [...]string{1: "one vector of channels", 2: "two vectors of channels", 4: "four vectors of channels"}[n]
 }
 
 // convRow is the state between tiles: the first pixel of the next one.
 type convRow struct {
 	*target
+	width  int
 	args   reg.Register
 	x, out operand.Mem
 }
 
 func (t convRow) tile(n int) {
 	outStep := t.field(t.args, convOutStep)
-	acc := t.accumulators(n)
+	acc := t.accumulators(n, t.width)
 	flag := t.field(t.args, convAccumulate)
 	t.TESTQ(flag, flag)
 	t.JNE(operand.LabelRef(label("load", n)))
 	for _, r := range acc {
-		t.zero(r[0])
-		t.zero(r[1])
+		for _, v := range r {
+			t.zero(v)
+		}
 	}
 	t.JMP(operand.LabelRef(label("start", n)))
 	t.Label(label("load", n))
@@ -71,8 +76,8 @@ func (t convRow) tile(n int) {
 
 // taps adds up every tap of the tile. A base is the address of every third
 // pixel, since an address takes 0, 1 or 2 times the step.
-func (t convRow) taps(n int, acc [][2]reg.VecVirtual, nTaps, step reg.Register) {
-	w, taps := t.field(t.args, convW), t.field(t.args, convTaps)
+func (t convRow) taps(n int, acc [][]reg.VecVirtual, nTaps, step reg.Register) {
+	taps := t.field(t.args, convTaps)
 	three := t.GP64()
 	t.LEAQ(operand.Mem{Base: step, Index: step, Scale: 2}, three)
 	bases := make([]reg.GPVirtual, (n+2)/3)
@@ -80,8 +85,10 @@ func (t convRow) taps(n int, acc [][2]reg.VecVirtual, nTaps, step reg.Register) 
 		bases[i] = t.GP64()
 	}
 	t.Label(label("tap", n))
+	w := t.field(t.args, convW)
 	t.MOVQ(mem(taps, 0), bases[0])
-	t.ADDQ(operand.Imm(8), taps)
+	t.ADDQ(mem(taps, 8), w)
+	t.ADDQ(operand.Imm(16), taps)
 	t.ADDQ(t.x, bases[0])
 	for i := 1; i < len(bases); i++ {
 		t.LEAQ(operand.Mem{Base: bases[i-1], Index: three, Scale: 1}, bases[i])
@@ -114,22 +121,18 @@ func (t convRow) advance(bases []reg.GPVirtual, w reg.Register, channels int) {
 	for _, b := range bases {
 		t.ADDQ(operand.Imm(uint64(4*channels)), b)
 	}
-	t.ADDQ(operand.U32(uint32(2*t.bytes*channels)), w)
+	t.ADDQ(operand.U32(uint32(t.width*t.bytes*channels)), w)
 }
 
 // channel adds one input channel of one tap, i channels ahead.
-func (t convRow) channel(acc [][2]reg.VecVirtual, bases []reg.GPVirtual, step, w reg.Register, i int) {
-	w0, w1 := t.vec(), t.vec()
-	t.VMOVUPS(mem(w, 2*t.bytes*i), w0)
-	t.VMOVUPS(mem(w, 2*t.bytes*i+t.bytes), w1)
+func (t convRow) channel(acc [][]reg.VecVirtual, bases []reg.GPVirtual, step, w reg.Register, i int) {
+	weights := t.vecs(t.width)
+	t.loadVectors(weights, w, t.width*t.bytes*i)
 	for p, r := range acc {
-		v := t.vec()
 		m := mem(bases[p/3], 4*i)
 		if s := p % 3; s > 0 {
 			m.Index, m.Scale = step, uint8(s)
 		}
-		t.VBROADCASTSS(m, v)
-		t.VFMADD231PS(w0, v, r[0])
-		t.VFMADD231PS(w1, v, r[1])
+		t.addProduct(r, weights, m)
 	}
 }

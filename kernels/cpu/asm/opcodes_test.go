@@ -48,6 +48,10 @@ var opcodes = map[string]execution{
 		return b // for NaN and equal zeros too
 	}),
 	"VFMADD231PS": fused(func(a, b, c float32) float32 { return f32.FMA(b, a, c) }),
+	"VFMADD231PS.BCST": func(m *machine, o []operand.Op) {
+		x := getF32(m.memory(o[0].(operand.Mem), 4, false), 0)
+		fused(func(_, b, c float32) float32 { return f32.FMA(b, x, c) })(m, []operand.Op{o[1], o[1], o[2]})
+	},
 	"VFMADD213PS": fused(func(a, b, c float32) float32 { return f32.FMA(b, c, a) }),
 	"VCMPPS":      compare,
 

@@ -126,70 +126,82 @@ func (t *target) perElement(name string, inputs []string, scalar string, f func(
 	t.end()
 }
 
-// channelwise writes the functions with channel vectors, for one vector of
-// channels: the vectors stay in registers while pixels pass by.
+// channelwise writes the functions with channel vectors, for some vectors of
+// channels: they stay in registers while pixels pass by.
 func (t *target) channelwise() {
+	for _, width := range []int{1, 2, 4} {
+		t.perChannels(width)
+	}
+}
+
+func (t *target) perChannels(width int) {
 	affine := func(in, v []reg.VecVirtual) reg.VecVirtual { // x*t0 + t1
 		r := t.vec()
 		t.VMOVAPS(v[1], r)
 		t.VFMADD231PS(in[0], v[0], r)
 		return r
 	}
-	t.perChannel("affine", []string{"x"}, 2, affine)
-	t.perChannel("affineRelu", []string{"x"}, 2, func(in, v []reg.VecVirtual) reg.VecVirtual { return t.relu(affine(in, v)) })
-	t.perChannel("affineReluGrad", []string{"grad", "x"}, 2, func(in, v []reg.VecVirtual) reg.VecVirtual {
+	t.perChannel("affine", width, []string{"x"}, 2, affine)
+	t.perChannel("affineRelu", width, []string{"x"}, 2, func(in, v []reg.VecVirtual) reg.VecVirtual { return t.relu(affine(in, v)) })
+	t.perChannel("affineReluGrad", width, []string{"grad", "x"}, 2, func(in, v []reg.VecVirtual) reg.VecVirtual {
 		return t.keepPositive(in[0], affine(in[1:], v))
 	})
-	t.perChannel("affine2", []string{"grad", "x"}, 3, func(in, v []reg.VecVirtual) reg.VecVirtual {
+	t.perChannel("affine2", width, []string{"grad", "x"}, 3, func(in, v []reg.VecVirtual) reg.VecVirtual {
 		r := t.vec()
 		t.VMOVAPS(v[2], r)
 		t.VFMADD231PS(in[1], v[1], r) // t1*x + t2
 		t.VFMADD213PS(r, v[0], in[0]) // t0*g + that
 		return in[0]
 	})
-	t.perChannel("addChannel", []string{"x"}, 1, func(in, v []reg.VecVirtual) reg.VecVirtual {
+	t.perChannel("addChannel", width, []string{"x"}, 1, func(in, v []reg.VecVirtual) reg.VecVirtual {
 		t.VADDPS(in[0], v[0], in[0])
 		return in[0]
 	})
 }
 
-// perChannel writes NAME(dst, inputs..., v, vStep, px, step): one vector of
+// perChannel writes NAME(dst, inputs..., v, vStep, px, step): width vectors of
 // channels of px pixels, step bytes apart; v holds the channel vectors, vStep
-// bytes apart.
-func (t *target) perChannel(name string, inputs []string, vectors int, f func(in, v []reg.VecVirtual) reg.VecVirtual) {
+// bytes apart. The name of a function of several vectors ends in their number.
+func (t *target) perChannel(name string, width int, inputs []string, channels int, f func(in, v []reg.VecVirtual) reg.VecVirtual) {
 	sig := "func(dst"
 	for _, in := range inputs {
 		sig += ", " + in
 	}
-	t.function(name, sig+", v *float32, vStep, px, step int)", "does one vector of channels of px >= 1 pixels.")
+	t.function(numbered(name, width), sig+", v *float32, vStep, px, step int)", "does "+vectors(width)+" of px >= 1 pixels.")
 	var ptrs []reg.Register
 	for _, in := range inputs {
 		ptrs = append(ptrs, t.param(in))
 	}
 	dst, v := t.param("dst"), t.param("v")
 	vStep, px, step := t.param("vStep"), t.param("px"), t.param("step")
-	vecs := make([]reg.VecVirtual, vectors)
-	for i := range vecs {
-		vecs[i] = t.vec()
-		t.VMOVUPS(mem(v, 0), vecs[i])
-		if i < vectors-1 {
+	rows := make([][]reg.VecVirtual, width) // the channel vectors' values for each vector of channels
+	for i := range channels {
+		for j := range rows {
+			r := t.vec()
+			t.VMOVUPS(mem(v, j*t.bytes), r)
+			rows[j] = append(rows[j], r)
+		}
+		if i < channels-1 {
 			t.ADDQ(vStep, v)
 		}
 	}
 	pixel := func(offset reg.Register) {
-		var in []reg.VecVirtual
-		at := func(p reg.Register) operand.Mem {
-			if offset == nil {
-				return mem(p, 0)
+		for j, vecs := range rows {
+			at := func(p reg.Register) operand.Mem {
+				m := mem(p, j*t.bytes)
+				if offset != nil {
+					m.Index, m.Scale = offset, 1
+				}
+				return m
 			}
-			return operand.Mem{Base: p, Index: offset, Scale: 1}
+			var in []reg.VecVirtual
+			for _, p := range ptrs {
+				r := t.vec()
+				t.VMOVUPS(at(p), r)
+				in = append(in, r)
+			}
+			t.VMOVUPS(f(in, vecs), at(dst))
 		}
-		for _, p := range ptrs {
-			r := t.vec()
-			t.VMOVUPS(at(p), r)
-			in = append(in, r)
-		}
-		t.VMOVUPS(f(in, vecs), at(dst))
 	}
 	two := t.GP64()
 	t.LEAQ(operand.Mem{Base: step, Index: step, Scale: 1}, two)
@@ -209,4 +221,12 @@ func (t *target) perChannel(name string, inputs []string, vectors int, f func(in
 	pixel(nil)
 	t.Label("done")
 	t.end()
+}
+
+// numbered is the name of a function of width vectors.
+func numbered(name string, width int) string {
+	if width == 1 {
+		return name
+	}
+	return name + "X" + strconv.Itoa(width)
 }

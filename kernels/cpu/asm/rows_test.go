@@ -49,7 +49,7 @@ func TestRows(t *testing.T) {
 	each(t, func(t *testing.T, p *program, native, plain *cpu.ISA) {
 		for _, k := range rowCases {
 			for px := 1; px <= 9; px++ {
-				for _, c := range []int{p.lanes, 3 * p.lanes} {
+				for _, c := range []int{p.lanes, 7 * p.lanes} {
 					testRow(t, p, native, plain, k, px, c)
 				}
 			}
@@ -81,7 +81,8 @@ func testRow(t *testing.T, p *program, native, plain *cpu.ISA, k rowCase, px, c 
 	}
 }
 
-// runRow calls the program as the wrappers of package cpu do.
+// runRow calls the program as the wrappers of package cpu do: of functions of
+// channels the widest that still fits.
 func runRow(t *testing.T, p *program, k rowCase, dst []float32, x [][]float32, v []float32, px, c int, onto bool) {
 	operands := []any{out(dst), in(v)}
 	var inputs []int // the last first: gradients come before activations
@@ -106,12 +107,15 @@ func runRow(t *testing.T, p *program, k rowCase, dst []float32, x [][]float32, v
 		call.run(k.name, params...)
 		return
 	}
-	for first := 0; first < c; first += p.lanes {
+	for first, width := 0, 4; first < c; first += width * p.lanes {
+		for width*p.lanes > c-first {
+			width /= 2
+		}
 		params := []any{pointer{0, 4 * first}}
 		for _, i := range inputs {
 			params = append(params, pointer{i, 4 * first})
 		}
-		call.run(k.name, append(params, pointer{1, 4 * first}, 4*c, px, 4*c)...)
+		call.run(numbered(k.name, width), append(params, pointer{1, 4 * first}, 4*c, px, 4*c)...)
 	}
 }
 

@@ -17,18 +17,19 @@ type target struct {
 	*build.Context
 	suffix string // of function names
 	bytes  int    // of a vector
-	tile   int    // pixels (conv) or input channels (wgrad) of a register tile; two vectors wide
+	tile   [3]int // pixels (conv) or input channels (wgrad) of a register tile, by its width of 1 or 2 vectors
 }
 
-// describe returns a target. Of AVX2's 16 registers a tile of 6 takes 12, of
-// AVX-512's 32 a tile of 12 takes 24; the rest hold two vectors of weights and
-// the broadcast.
+// describe returns a target. Of AVX2's 16 registers a tile of 6x2 or 12x1 takes
+// 12, of AVX-512's 32 one of 12x2 takes 24; the rest hold the vectors of weights
+// and the broadcast. AVX-512's tile of 16x1 leaves registers free: 16 additions
+// under way are enough, and more general registers for addresses there are not.
 func describe(name string) (*target, error) {
 	switch name {
 	case "avx2":
-		return &target{build.NewContext(), "AVX2", 32, 6}, nil
+		return &target{build.NewContext(), "AVX2", 32, [3]int{1: 12, 2: 6}}, nil
 	case "avx512":
-		return &target{build.NewContext(), "AVX512", 64, 12}, nil
+		return &target{build.NewContext(), "AVX512", 64, [3]int{1: 16, 2: 12}}, nil
 	}
 	return nil, fmt.Errorf("unknown instruction set %q: avx2 or avx512", name)
 }
@@ -41,8 +42,10 @@ func compile(name string) (*ir.File, error) {
 		return nil, err
 	}
 	t.ConstraintExpr("amd64")
-	t.conv()
-	t.wgrad()
+	t.conv("conv", 2)
+	t.conv("convNarrow", 1)
+	t.wgrad("wgrad", 2)
+	t.wgrad("wgradNarrow", 1)
 	t.elementwise()
 	t.channelwise()
 	t.reductions()

@@ -20,29 +20,29 @@ const (
 	wgradDWStep = 80
 )
 
-// wgrad writes Wgrad: register tiles of up to tile input channels by two vectors
-// of output channels.
+// wgrad writes Wgrad for tiles of width vectors of output channels.
 //
-//	for each tile: for each row: for each pixel:
-//	    d0, d1 = two vectors of dy
-//	    for each input channel: x = broadcast; acc += d0*x, d1*x
-func (t *target) wgrad() {
-	t.function("wgrad", "func(a *byte)", "is Wgrad, with a *WgradArgs that has pixels.")
+//	for each register tile: for each row: for each pixel:
+//	    d = vectors of dy
+//	    for each input channel: x = broadcast; acc += d*x
+func (t *target) wgrad(name string, width int) {
+	t.function(name, "func(a *byte)", "is Wgrad of "+vectors(width)+", with a *WgradArgs that has pixels.")
 	a := t.param("a")
-	block := wgradBlock{t, a, t.local(a, wgradX), t.local(a, wgradDW)}
-	t.tiles(t.local(a, wgradC), block.tile)
+	block := wgradBlock{t, width, a, t.local(a, wgradX), t.local(a, wgradDW)}
+	t.tiles(t.tile[width], t.local(a, wgradC), block.tile)
 }
 
 // wgradBlock is the state between tiles: the first input channel of the next one.
 type wgradBlock struct {
 	*target
+	width int
 	args  reg.Register
 	x, dw operand.Mem
 }
 
 func (t wgradBlock) tile(n int) {
 	dwStep := t.field(t.args, wgradDWStep)
-	acc := t.accumulators(n)
+	acc := t.accumulators(n, t.width)
 	t.loadTile(acc, t.dw, dwStep)
 	xRow, dyRow := t.GP64(), t.field(t.args, wgradDY)
 	t.MOVQ(t.x, xRow)
@@ -66,14 +66,10 @@ func (t wgradBlock) tile(n int) {
 	t.ADDQ(operand.Imm(uint64(4*n)), t.x)
 }
 
-func (t wgradBlock) pixel(acc [][2]reg.VecVirtual, x, dy reg.Register) {
-	d0, d1 := t.vec(), t.vec()
-	t.VMOVUPS(mem(dy, 0), d0)
-	t.VMOVUPS(mem(dy, t.bytes), d1)
+func (t wgradBlock) pixel(acc [][]reg.VecVirtual, x, dy reg.Register) {
+	d := t.vecs(t.width)
+	t.loadVectors(d, dy, 0)
 	for i, r := range acc {
-		v := t.vec()
-		t.VBROADCASTSS(mem(x, 4*i), v)
-		t.VFMADD231PS(d0, v, r[0])
-		t.VFMADD231PS(d1, v, r[1])
+		t.addProduct(r, d, mem(x, 4*i))
 	}
 }

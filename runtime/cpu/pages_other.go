@@ -1,0 +1,6 @@
+//go:build !linux
+
+package cpu
+
+// adviseHuge does nothing where the system offers no such advice.
+func adviseHuge([]float32) {}
