@@ -187,7 +187,7 @@ func (e *examination) compiler() []finding {
 func (e *examination) cache() []finding {
 	dir, err := cache.Dir()
 	if err != nil {
-		return []finding{{Part: "cache", State: problem, Text: err.Error(), Remedy: "without it kernels for a GPU are compiled at each start"}}
+		return []finding{{Part: "cache", State: missing, Text: err.Error(), Remedy: "without it kernels for a GPU are compiled at each start"}}
 	}
 	u, err := cache.Look(dir)
 	f := finding{Part: "cache", State: fine, Facts: map[string]any{"folder": dir, "kernels": u.Entries, "bytes": u.Bytes, "limit": cache.Limit, "writable": err == nil}}
