@@ -49,6 +49,7 @@ type Info struct {
 	Processors   int // multiprocessors
 	Shared       int // bytes of shared memory that a block can have
 	Driver       int // the newest CUDA that the driver knows: 13010 for 13.1
+	Devices      int // GPUs that the driver finds
 }
 
 // Device is an open device. After an error of the device every method returns it
@@ -118,13 +119,22 @@ func find(o Options) (*library, error) {
 			first = err
 		}
 	}
-	return nil, fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", first)
+	err := fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", first)
+	if strings.Contains(first.Error(), "No such file") { // else there is one, which cannot be loaded
+		err = absent{err}
+	}
+	return nil, err
 }
 
 // identify asks for what needs no context, and refuses what kernels do not run on.
 func (d *Device) identify() error {
 	if err := d.l.do(cuInit, 0); err != nil {
-		return fmt.Errorf("no GPU: %w", err)
+		var e *Error
+		none := errors.As(err, &e) && e.Code == codeNoDevice
+		if err = fmt.Errorf("no GPU: %w", err); none {
+			err = absent{err}
+		}
+		return err
 	}
 	var version, count, major, minor, processors, shared int32
 	if err := d.l.do(cuDriverGetVersion, uintptr(unsafe.Pointer(&version))); err != nil {
@@ -138,9 +148,10 @@ func (d *Device) identify() error {
 	if err := d.l.do(cuDeviceGetCount, uintptr(unsafe.Pointer(&count))); err != nil {
 		return err
 	}
+	d.info.Devices = int(count)
 	switch {
 	case count < 1:
-		return fmt.Errorf("the driver finds no GPU: %s", hints[codeNoDevice])
+		return absent{fmt.Errorf("the driver finds no GPU: %s", hints[codeNoDevice])}
 	case d.o.Device < 0 || d.o.Device >= int(count):
 		return fmt.Errorf("there is no GPU %d: the driver finds %d, numbered from 0", d.o.Device, count)
 	}
@@ -166,7 +177,7 @@ func (d *Device) identify() error {
 	}
 	d.info.Memory, d.info.Major, d.info.Minor, d.info.Processors, d.info.Shared = int(memory), int(major), int(minor), int(processors), int(shared)
 	if d.info.Major < oldestMajor {
-		return fmt.Errorf("%s is an sm_%d%d, and kernels need an sm_80 or newer: use --target cpu", d.info.Name, major, minor)
+		return absent{fmt.Errorf("%s is an sm_%d%d, and kernels need an sm_80 or newer: use --target cpu", d.info.Name, major, minor)}
 	}
 	return nil
 }

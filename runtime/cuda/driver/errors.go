@@ -31,6 +31,16 @@ func (e *Error) Is(target error) bool {
 	return target == errors.ErrUnsupported && e.Code == codeNotSupported
 }
 
+// ErrAbsent is what an error of Open is where the machine has no GPU on which kernels
+// run, or no driver of one, rather than one that does not work.
+var ErrAbsent = errors.New("there is no GPU")
+
+// absent makes an error ErrAbsent.
+type absent struct{ error }
+
+func (a absent) Is(target error) bool { return target == ErrAbsent }
+func (a absent) Unwrap() error        { return a.error }
+
 // Codes of CUresult.
 const (
 	codeInvalidValue    = 1
