@@ -27,6 +27,11 @@ const meminfo = "/proc/meminfo"
 
 // freeMemory reads Linux's estimate of what programs can still take.
 func freeMemory(path string) (bytes int64, known bool, err error) {
+	return memoryFact(path, "MemAvailable")
+}
+
+// memoryFact reads a figure of the system's memory by its name.
+func memoryFact(path, name string) (bytes int64, known bool, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, false, nil
@@ -37,7 +42,7 @@ func freeMemory(path string) (bytes int64, known bool, err error) {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		var kib int64
-		if n, _ := fmt.Sscanf(lines.Text(), "MemAvailable: %d kB", &kib); n == 1 { // other lines do not match
+		if n, _ := fmt.Sscanf(lines.Text(), name+": %d kB", &kib); n == 1 { // other lines do not match
 			bytes, known = 1024*kib, true
 		}
 	}

@@ -28,6 +28,8 @@ type commands struct {
 	Show    showCommand    `cmd:"" help:"Print a network with every default, and where each comes from."`
 	Expand  expandCommand  `cmd:"" help:"Print a network as layers."`
 	Fmt     fmtCommand     `cmd:"" help:"Print or rewrite network files in their canonical layout."`
+	Verify  verifyCommand  `cmd:"" help:"Compare a machine's kernels with the interpreter."`
+	Doctor  doctorCommand  `cmd:"" help:"Say what of the machine wrnc can use, what is missing, and how to get it."`
 	Check   checkCommand   `cmd:"" help:"Compare with the paper: wrnc check paper."`
 	Version versionCommand `cmd:"" help:"Say which wrnc this is."`
 }

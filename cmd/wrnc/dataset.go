@@ -21,6 +21,7 @@ type dataSet struct {
 	folder  string // where its files lie by default; "" where it has none
 	open    func(dir string, input [3]int) (*data.Source, error)
 	test    func(dir string, input [3]int) (*data.Source, error) // open for the test pictures alone
+	find    func(dir string) (string, error)                     // the folder that has its files, of which it reads none; nil where it has none
 	measure bool                                                 // the test pictures are all that is wanted
 	classes int                                                  // of a folder of the user's own; 0 for the data sets of the table
 }
@@ -35,9 +36,9 @@ func dataSets() []dataSet {
 		// No network of the paper was trained on digits; the smallest one does well.
 		{name: "digits", network: "model WRN-10-1\ndata digits\n", open: digits, test: digits},
 		// Table 9: 3.8 %, 18.3 % and 1.54 %.
-		{name: "cifar10", network: "model WRN-40-10\ndropout 0.3\ndata cifar10\n", folder: "data", open: files(data.OpenCIFAR10), test: files(data.OpenCIFAR10Test)},
-		{name: "cifar100", network: "model WRN-40-10\ndropout 0.3\ndata cifar100\n", folder: "data", open: files(data.OpenCIFAR100), test: files(data.OpenCIFAR100Test)},
-		{name: "svhn", network: "model WRN-16-8\ndropout 0.4\ndata svhn\n", folder: "data", open: files(data.OpenSVHN), test: files(data.OpenSVHNTest)},
+		{name: "cifar10", network: "model WRN-40-10\ndropout 0.3\ndata cifar10\n", folder: "data", open: files(data.OpenCIFAR10), test: files(data.OpenCIFAR10Test), find: data.FindCIFAR10},
+		{name: "cifar100", network: "model WRN-40-10\ndropout 0.3\ndata cifar100\n", folder: "data", open: files(data.OpenCIFAR100), test: files(data.OpenCIFAR100Test), find: data.FindCIFAR100},
+		{name: "svhn", network: "model WRN-16-8\ndropout 0.4\ndata svhn\n", folder: "data", open: files(data.OpenSVHN), test: files(data.OpenSVHNTest), find: data.FindSVHN},
 	}
 }
 

@@ -35,6 +35,7 @@ const imports = `
 	compiler/ir:
 	compiler/ir/interp: compiler/ir kernels/f32
 	compiler/ir/gen:    compiler/ir compiler/ir/interp
+	compiler/oracle:    compiler/ir compiler/ir/interp compiler/ir/gen compiler/plan
 	compiler/irgen:     compiler/ir dsl dsl/diag
 	compiler/autodiff:  compiler/ir dsl
 	compiler/passes:    compiler/ir
@@ -63,17 +64,20 @@ const imports = `
 	runtime/cuda/libcuda: github.com/ebitengine/purego
 	runtime/cuda/libcuda/gorgonia: runtime/cuda/libcuda gorgonia.org/cu
 	runtime/cuda/driver: runtime/cuda runtime/cuda/jit runtime/cuda/libcuda
+	runtime/cuda/facts: runtime/cuda compiler/plan kernels/f32
 	runtime/cuda/contract: runtime/cuda compiler/plan kernels github.com/stretchr/testify
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
 	runtime/train:      runtime runtime/data runtime/checkpoint runtime/metrics compiler/ir kernels/f32
 	runtime/network:    runtime runtime/train runtime/checkpoint compiler/ir
 	runtime/live:       runtime runtime/train runtime/data runtime/metrics
+	runtime/verify:     runtime compiler/ir compiler/ir/interp compiler/ir/gen compiler/oracle compiler/plan
 
 	cmd/wrnc:           dsl dsl/diag compiler compiler/ir compiler/irgen compiler/passes compiler/plan compiler/lower
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/live runtime/network kernels/cpu bench
 	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/nvrtc
 	cmd/wrnc:           runtime/cuda/libcuda runtime/cuda/libcuda/gorgonia
+	cmd/wrnc:           runtime/verify runtime/cuda/cache runtime/cuda/facts
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 
 	bench:              kernels/cpu

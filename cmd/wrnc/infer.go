@@ -13,6 +13,7 @@ import (
 	"wrnc/compiler"
 	"wrnc/compiler/ir"
 	"wrnc/compiler/lower"
+	"wrnc/compiler/plan"
 	"wrnc/runtime/data"
 	"wrnc/runtime/metrics"
 	"wrnc/runtime/network"
@@ -91,8 +92,7 @@ func (s *session) complain(err error) { fmt.Fprintf(s.stderr, "wrnc: %v\n", err)
 // openInference compiles a network for inference, with batch norm folded into the
 // weights where the target can do that, and loads it with its weights.
 func openInference(t *trained, on machine, precision ir.DType, fuse bool) (*network.Network, error) {
-	fold := !on.arch().OnGPU() // folding has no kernel text
-	m, err := compileAlone(t.net, "infer", compiler.Options{Batch: t.batch, Precision: precision, Fuse: fuse, Fold: fold, Verify: true})
+	m, err := compileAlone(t.net, "infer", compiler.Options{Batch: t.batch, Precision: precision, Fuse: fuse, Fold: folds(on.arch()), Verify: true})
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +107,10 @@ func openInference(t *trained, on machine, precision ir.DType, fuse bool) (*netw
 	}
 	return net, nil
 }
+
+// folds tells whether inference on an architecture has batch norm in its weights; for
+// GPUs folding has no kernel text.
+func folds(arch plan.Arch) bool { return !arch.OnGPU() }
 
 // inference is `wrnc run --infer` under way.
 type inference struct {

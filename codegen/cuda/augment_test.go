@@ -12,6 +12,7 @@ import (
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
 	"wrnc/compiler/lower"
+	"wrnc/compiler/oracle"
 	"wrnc/dsl"
 	"wrnc/kernels/harness"
 	"wrnc/runtime/data"
@@ -88,7 +89,7 @@ func TestLoaderIsTheHosts(t *testing.T) {
 		host, err := data.NewLoader(set, data.LoaderOptions{Batch: batch, Seed: seed, Shuffle: true, Augment: c.augment, Normalize: data.CIFARMeanStd()})
 		require.NoError(t, err)
 		program := loader(t, c.text, batch, irgen.Loader{Name: "load", Pictures: set.Len(), Augment: c.train})
-		r := regions(program.p, program.f)[0]
+		r := oracle.Regions(program.p, program.f)[0]
 		values := binary32(data.CIFARMeanStd().Values(3))
 		for epoch := range uint64(2) {
 			for _, want := range host.Epoch(int(epoch), 0) {
@@ -96,9 +97,9 @@ func TestLoaderIsTheHosts(t *testing.T) {
 				order, err := binary.Append(nil, binary.LittleEndian, want.Index)
 				require.NoError(t, err)
 				for i, bytes := range [][]byte{set.Images, order, binary.LittleEndian.AppendUint64(nil, seed), binary.LittleEndian.AppendUint64(nil, epoch), values} {
-					require.NoError(t, g.put(find(g.p, g.f, r.n.Args[i]), bytes))
+					require.NoError(t, g.put(r.Buffer(r.Node.Args[i]), bytes))
 				}
-				for _, i := range r.kernels {
+				for _, i := range r.Kernels {
 					require.NoError(t, g.launch([]int{i}, want.N))
 				}
 				require.Empty(t, g.found)

@@ -43,44 +43,19 @@ type commenter struct {
 // captured names a value from outside the region, and tells whether its leading
 // dimension is the batch.
 func (c *commenter) captured(v *ir.Value) (name string, batched bool) {
-	i := c.find(v)
+	i := c.w.p.BufferOf(c.w.f, v)
 	return c.argument(v, plan.Write), i >= 0 && c.w.p.Buffers[i].Batched
 }
 
 // argument is the name of the argument that holds a value; not is the mode of
 // those that hold another value in the same place.
 func (c *commenter) argument(v *ir.Value, not plan.Mode) string {
-	buffer := c.find(v)
+	buffer := c.w.p.BufferOf(c.w.f, v)
 	i := slices.IndexFunc(c.w.k.Args, func(a plan.Arg) bool { return a.Buffer == buffer && a.Mode != not })
 	if i < 0 {
 		return "-"
 	}
 	return fmt.Sprintf("a%d", i)
-}
-
-// find is the buffer of a value that is stored, or -1.
-func (c *commenter) find(v *ir.Value) int {
-	space, name := plan.Arena, ""
-	switch {
-	case v.State != nil:
-		space, name = plan.State, v.State.Name
-	case v.Node == nil:
-		space, name = plan.Input, v.Name
-	default:
-		name = fmt.Sprintf("%s.%d", v.Node.Layer, v.Index)
-	}
-	at := func(space plan.Space, name string) int {
-		return slices.IndexFunc(c.w.p.Buffers, func(b plan.Buffer) bool { return b.Space == space && b.Name == name })
-	}
-	if i := at(space, name); i >= 0 {
-		return i
-	}
-	for _, a := range c.w.f.Assigns { // written in place
-		if a.Value == v {
-			return at(plan.State, a.State.Name)
-		}
-	}
-	return -1
 }
 
 func (c *commenter) node(n *ir.Node) {

@@ -13,6 +13,7 @@ import (
 
 	"wrnc/compiler/ir"
 	"wrnc/compiler/lower"
+	"wrnc/compiler/oracle"
 	"wrnc/compiler/plan"
 	"wrnc/kernels/harness"
 )
@@ -48,9 +49,9 @@ func programs(t testing.TB, file string, precision ir.DType, fuse bool, name str
 
 // samples is the batch that a region runs with. Where that is cheap the last group of
 // samples of a unit is not full, and partials are merged in more than one group.
-func samples(p *plan.Plan, r *region) int {
+func samples(p *plan.Plan, r *oracle.Region) int {
 	n, macs := 1, 0.0
-	for _, i := range r.kernels {
+	for _, i := range r.Kernels {
 		k := p.Kernels[i]
 		group := max(1, k.Grid.SamplesPerUnit, k.Pixels.SamplesPerUnit)
 		if group >= 16 {
@@ -71,8 +72,8 @@ func samples(p *plan.Plan, r *region) int {
 
 // grouped tells whether all merges of a region's partials have two levels for n
 // samples, if it has any.
-func grouped(p *plan.Plan, r *region, n int) bool {
-	for _, i := range r.kernels {
+func grouped(p *plan.Plan, r *oracle.Region, n int) bool {
+	for _, i := range r.Kernels {
 		k := p.Kernels[i]
 		if len(k.Reduces) > 0 && k.Grid.Units(n) <= plan.UnitGroup {
 			return false
@@ -110,16 +111,16 @@ func TestKernels(t *testing.T) {
 	}
 	type job struct {
 		program
-		r *region
+		r *oracle.Region
 	}
 	var jobs []job
 	seen := map[string]bool{}
 	for _, file := range files {
 		for _, precision := range precisions(file) {
 			for _, g := range programs(t, file, precision, true, DefaultArch) {
-				for _, r := range regions(g.p, g.f) {
+				for _, r := range oracle.Regions(g.p, g.f) {
 					fresh := false
-					for _, i := range r.kernels {
+					for _, i := range r.Kernels {
 						fresh = fresh || !seen[g.src[i].Entry]
 						seen[g.src[i].Entry] = true
 					}
@@ -144,10 +145,10 @@ func TestKernels(t *testing.T) {
 				g := &rig{h: h, m: m, p: j.p, f: j.f, src: j.src}
 				began := time.Now()
 				if err := g.run(j.r, samples(j.p, j.r), 1); err != nil {
-					t.Errorf("%s, fusion @%s: %v", j.name, j.r.n.Layer, err)
+					t.Errorf("%s, fusion @%s: %v", j.name, j.r.Name(), err)
 				}
 				if d := time.Since(began); d > 5*time.Second {
-					t.Logf("%s, fusion @%s took %v", j.name, j.r.n.Layer, d.Round(time.Millisecond))
+					t.Logf("%s, fusion @%s took %v", j.name, j.r.Name(), d.Round(time.Millisecond))
 				}
 			}
 		}()
@@ -168,10 +169,10 @@ func TestTables(t *testing.T) {
 	require.NoError(t, err)
 	defer m.Close()
 	for _, j := range programs(t, "../../testdata/nets/wrn-10-1.wrn", ir.BF16, true, DefaultArch) {
-		tables := map[string][]*region{}
-		for _, r := range regions(j.p, j.f) {
-			if len(r.kernels) == 1 && j.p.Kernels[r.kernels[0]].Tabled() {
-				entry := j.src[r.kernels[0]].Entry
+		tables := map[string][]*oracle.Region{}
+		for _, r := range oracle.Regions(j.p, j.f) {
+			if len(r.Kernels) == 1 && j.p.Kernels[r.Kernels[0]].Tabled() {
+				entry := j.src[r.Kernels[0]].Entry
 				tables[entry] = append(tables[entry], r)
 			}
 		}
@@ -195,7 +196,7 @@ func TestOrders(t *testing.T) {
 	}
 	for _, precision := range precisions {
 		for _, j := range programs(t, "../../testdata/nets/wrn-10-1.wrn", precision, true, DefaultArch) {
-			for _, r := range regions(j.p, j.f) {
+			for _, r := range oracle.Regions(j.p, j.f) {
 				var want [][]byte
 				for _, opts := range []harness.Launch{
 					{Order: harness.Forward, Async: harness.Late},
@@ -203,11 +204,11 @@ func TestOrders(t *testing.T) {
 					{Order: harness.Random, Seed: 1, Async: harness.Late},
 				} {
 					g := &rig{h: h, m: m, p: j.p, f: j.f, src: j.src, opts: opts}
-					require.NoError(t, g.run(r, 2, 1), "%s, fusion @%s", j.name, r.n.Layer)
+					require.NoError(t, g.run(r, 2, 1), "%s, fusion @%s", j.name, r.Name())
 					if want == nil {
 						want = g.yields
 					}
-					require.Equal(t, want, g.yields, "%s, fusion @%s: another order, other bits", j.name, r.n.Layer)
+					require.Equal(t, want, g.yields, "%s, fusion @%s: another order, other bits", j.name, r.Name())
 				}
 			}
 		}

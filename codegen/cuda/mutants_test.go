@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wrnc/compiler/ir"
+	"wrnc/compiler/oracle"
 	"wrnc/compiler/plan"
 	"wrnc/kernels"
 	"wrnc/kernels/harness"
@@ -202,23 +203,23 @@ func (b *bench) run(s site, edits []edit) (map[string]string, error) {
 }
 
 // find returns the regions of a site and the number of samples.
-func (b *bench) find(s site) (program, []*region, int, error) {
+func (b *bench) find(s site) (program, []*oracle.Region, int, error) {
 	i := slices.IndexFunc(b.nets[s.program()], func(g program) bool { return g.p.Func == s.function })
 	if i < 0 {
 		return program{}, nil, 0, fmt.Errorf("%s has no function %s", s.net, s.function)
 	}
 	g := b.nets[s.program()][i]
-	all := regions(g.p, g.f)
+	all := oracle.Regions(g.p, g.f)
 	if s.shape != "" {
 		r, n := cheapest(g.p, all, shapes[s.shape])
 		if r == nil {
 			return g, nil, 0, fmt.Errorf("%s has no region of shape %q", g.name, s.shape)
 		}
-		return g, []*region{r}, n, nil
+		return g, []*oracle.Region{r}, n, nil
 	}
-	var rs []*region
+	var rs []*oracle.Region
 	for _, name := range strings.Fields(s.regions) {
-		i := slices.IndexFunc(all, func(r *region) bool { return r.n.Layer == name })
+		i := slices.IndexFunc(all, func(r *oracle.Region) bool { return r.Name() == name })
 		if i < 0 {
 			return g, nil, 0, fmt.Errorf("%s has no fusion @%s", g.name, name)
 		}
@@ -229,11 +230,11 @@ func (b *bench) find(s site) (program, []*region, int, error) {
 
 // cheapest returns the region of a shape that costs least, with the fewest samples
 // that give it the shape.
-func cheapest(p *plan.Plan, rs []*region, has func(p *plan.Plan, k *plan.Kernel, n int) bool) (best *region, samples int) {
+func cheapest(p *plan.Plan, rs []*oracle.Region, has func(p *plan.Plan, k *plan.Kernel, n int) bool) (best *oracle.Region, samples int) {
 	least := math.Inf(1)
 	for _, r := range rs {
-		for n := 1; n <= p.Batch && len(r.kernels) == 1; n++ {
-			k := p.Kernels[r.kernels[0]]
+		for n := 1; n <= p.Batch && len(r.Kernels) == 1; n++ {
+			k := p.Kernels[r.Kernels[0]]
 			if !has(p, k, n) {
 				continue
 			}
@@ -247,13 +248,13 @@ func cheapest(p *plan.Plan, rs []*region, has func(p *plan.Plan, k *plan.Kernel,
 }
 
 // seed makes the edits.
-func (b *bench) seed(g program, rs []*region, edits []edit) (*harness.Harness, []plan.Source, error) {
+func (b *bench) seed(g program, rs []*oracle.Region, edits []edit) (*harness.Harness, []plan.Source, error) {
 	texts, src := map[string][]byte{}, slices.Clone(g.src)
 	for _, e := range edits {
 		times := 0
 		if e.file == "" {
 			for _, r := range rs {
-				for _, k := range r.kernels {
+				for _, k := range r.Kernels {
 					times += strings.Count(src[k].Text, e.old)
 					src[k].Text = strings.ReplaceAll(src[k].Text, e.old, e.new)
 				}

@@ -11,6 +11,7 @@ import (
 	"wrnc/compiler/ir"
 	"wrnc/compiler/ir/gen"
 	"wrnc/compiler/lower"
+	"wrnc/compiler/oracle"
 	"wrnc/compiler/plan"
 	"wrnc/kernels/harness"
 )
@@ -68,7 +69,7 @@ func (g *rig) random(seed uint64, precision ir.DType, arch plan.Arch) error {
 		return fmt.Errorf("%w\n%s", err, m)
 	}
 	g.p, g.f, g.src = p, f, src
-	for _, r := range regions(p, f) {
+	for _, r := range oracle.Regions(p, f) {
 		if err := g.run(r, p.Batch, seed); err != nil {
 			return fmt.Errorf("%w\n%s", err, m)
 		}

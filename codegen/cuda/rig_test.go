@@ -3,12 +3,14 @@ package cuda
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strings"
 
 	"wrnc/compiler/ir"
 	"wrnc/compiler/ir/interp"
+	"wrnc/compiler/oracle"
 	"wrnc/compiler/plan"
 	"wrnc/kernels/f32"
 	"wrnc/kernels/harness"
@@ -105,32 +107,32 @@ func sized(b plan.Buffer, n int) int {
 
 // run executes the region's kernels for n samples on random inputs and compares
 // all that it yields with the interpreter.
-func (g *rig) run(r *region, n int, seed uint64) error {
-	return g.runAll([]*region{r}, n, seed)
+func (g *rig) run(r *oracle.Region, n int, seed uint64) error {
+	return g.runAll([]*oracle.Region{r}, n, seed)
 }
 
 // runAll does so with several regions that read nothing of each other. Kernels with
 // one text that take their arguments from a table run in one launch.
-func (g *rig) runAll(rs []*region, n int, seed uint64) error {
+func (g *rig) runAll(rs []*oracle.Region, n int, seed uint64) error {
 	g.mem, g.found, g.yields = map[int]uint64{}, nil, nil
 	defer g.free()
 	rnd := rand.New(rand.NewPCG(seed, 7))
 	given := map[*ir.Value]*interp.Tensor{}
 	var launches [][]int
 	for _, r := range rs {
-		in := g.inputs(r, n, rnd)
-		for i, v := range r.n.Args {
+		in := r.Inputs(n, g.far, rnd)
+		for i, v := range r.Node.Args {
 			if given[v] != nil { // of another region
 				continue
 			}
 			given[v] = in[i]
-			if b := find(g.p, g.f, v); b >= 0 {
+			if b := r.Buffer(v); b >= 0 {
 				if err := g.put(b, bytesOf(in[i])); err != nil {
 					return err
 				}
 			}
 		}
-		for _, k := range r.kernels {
+		for _, k := range r.Kernels {
 			if last := len(launches) - 1; last >= 0 && g.p.Kernels[k].Tabled() && g.src[k].Entry == g.src[launches[last][0]].Entry {
 				launches[last] = append(launches[last], k)
 			} else {
@@ -150,6 +152,30 @@ func (g *rig) runAll(rs []*region, n int, seed uint64) error {
 	}
 	if len(g.found) > 0 {
 		return g.found
+	}
+	return nil
+}
+
+// compare holds what a region yielded to the interpreter.
+func (g *rig) compare(r *oracle.Region, n int, given map[*ir.Value]*interp.Tensor) error {
+	known := maps.Clone(given)
+	for i, v := range r.Node.Body.Yields {
+		b := g.p.Buffers[r.Buffer(v)]
+		raw, err := g.m.Read(g.mem[r.Buffer(v)], sized(b, n))
+		if err != nil {
+			return err
+		}
+		g.yields = append(g.yields, raw)
+		known[v] = r.Yielded(i, n, floatsOf(b.Type.DType, raw))
+	}
+	deviations, err := r.Check(n, known)
+	if err != nil {
+		return err
+	}
+	for _, d := range deviations {
+		if !d.OK() {
+			g.find(numerics, "%v", d)
+		}
 	}
 	return nil
 }

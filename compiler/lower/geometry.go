@@ -69,9 +69,12 @@ func tileChans(c plan.ConvShape, arch plan.Arch) int {
 }
 
 // channelBlock is the number of input channels whose weights, for one tile of
-// output channels and all taps, stay in the first cache while pixels pass by.
+// output channels and all taps, take a quarter of the second cache: while pixels
+// pass by, they are read again and again and in order. Blocks for the first cache
+// are slower: each is one more pass over the results, and over pixels of which it
+// takes a few channels each.
 func channelBlock(c plan.ConvShape, arch plan.Arch) int {
-	fits := max(4, arch.L1*5/8/(4*c.R*c.R*c.Chans))
+	fits := max(4, arch.L2/4/(4*c.R*c.R*c.Chans))
 	blocks := (c.In() + fits - 1) / fits
 	return (c.In() + blocks - 1) / blocks
 }

@@ -28,6 +28,10 @@ func (k *Kernel) Layout() Layout {
 	c, rows := k.Conv, k.Grid.RowsPerUnit
 	longest := k.Strip() * k.Grid.Px * k.Grid.C
 	switch k.Kind {
+	case Pack:
+		if !c.Dgrad {
+			l.Tiles[0] = take(c.R * c.R * c.C * c.Chans)
+		}
 	case Conv:
 		l.Tiles[0] = take(c.MaxTileRows(rows) * c.TileCols() * c.In())
 		if _, ok := k.Home(); !ok {

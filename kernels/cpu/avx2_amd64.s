@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func convAVX2(a *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·convAVX2(SB), NOSPLIT, $24-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), CX
@@ -46,23 +46,35 @@ take:
 	RET
 
 rows6:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load6
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	JMP    start6
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load6
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	PREFETCHT0 (DX)
+	JMP        start6
 
 load6:
 	MOVQ    8(SP), DX
@@ -252,21 +264,31 @@ store6:
 	JMP     tile
 
 rows5:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load5
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	JMP    start5
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load5
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	PREFETCHT0 (DX)
+	JMP        start5
 
 load5:
 	MOVQ    8(SP), DX
@@ -435,19 +457,27 @@ store5:
 	JMP     tile
 
 rows4:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load4
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	JMP    start4
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load4
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	PREFETCHT0 (DX)
+	JMP        start4
 
 load4:
 	MOVQ    8(SP), DX
@@ -595,17 +625,23 @@ store4:
 	JMP     tile
 
 rows3:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    start3
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load3
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	JMP        start3
 
 load3:
 	MOVQ    8(SP), DX
@@ -729,15 +765,19 @@ store3:
 	JMP     tile
 
 rows2:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load2
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	JMP    start2
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load2
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	JMP        start2
 
 load2:
 	MOVQ    8(SP), DX
@@ -840,13 +880,15 @@ store2:
 	JMP     tile
 
 rows1:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), CX
-	TESTQ  CX, CX
-	JNE    load1
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	JMP    start1
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), CX
+	TESTQ      CX, CX
+	JNE        load1
+	MOVQ       8(SP), CX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (CX)
+	JMP        start1
 
 load1:
 	MOVQ    8(SP), CX
@@ -928,7 +970,7 @@ store1:
 	JMP     tile
 
 // func convNarrowAVX2(a *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·convNarrowAVX2(SB), NOSPLIT, $24-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), CX
@@ -981,23 +1023,47 @@ take:
 	RET
 
 rows12:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load12
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	JMP    start12
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load12
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y6, Y6, Y6
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y7, Y7, Y7
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y8, Y8, Y8
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y9, Y9, Y9
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y10, Y10, Y10
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y11, Y11, Y11
+	PREFETCHT0 (DX)
+	JMP        start12
 
 load12:
 	MOVQ    8(SP), DX
@@ -1230,22 +1296,44 @@ store12:
 	JMP     tile
 
 rows11:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load11
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	JMP    start11
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load11
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y6, Y6, Y6
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y7, Y7, Y7
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y8, Y8, Y8
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y9, Y9, Y9
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y10, Y10, Y10
+	PREFETCHT0 (DX)
+	JMP        start11
 
 load11:
 	MOVQ    8(SP), DX
@@ -1464,21 +1552,41 @@ store11:
 	JMP     tile
 
 rows10:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	JMP    start10
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load10
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y6, Y6, Y6
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y7, Y7, Y7
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y8, Y8, Y8
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y9, Y9, Y9
+	PREFETCHT0 (DX)
+	JMP        start10
 
 load10:
 	MOVQ    8(SP), DX
@@ -1683,20 +1791,38 @@ store10:
 	JMP     tile
 
 rows9:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	JMP    start9
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load9
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y6, Y6, Y6
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y7, Y7, Y7
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y8, Y8, Y8
+	PREFETCHT0 (DX)
+	JMP        start9
 
 load9:
 	MOVQ    8(SP), DX
@@ -1884,19 +2010,35 @@ store9:
 	JMP     tile
 
 rows8:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	JMP    start8
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load8
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y6, Y6, Y6
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y7, Y7, Y7
+	PREFETCHT0 (DX)
+	JMP        start8
 
 load8:
 	MOVQ    8(SP), DX
@@ -2070,18 +2212,32 @@ store8:
 	JMP     tile
 
 rows7:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load7
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	JMP    start7
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load7
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y6, Y6, Y6
+	PREFETCHT0 (DX)
+	JMP        start7
 
 load7:
 	MOVQ    8(SP), DX
@@ -2241,17 +2397,29 @@ store7:
 	JMP     tile
 
 rows6:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load6
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    start6
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load6
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y5, Y5, Y5
+	PREFETCHT0 (DX)
+	JMP        start6
 
 load6:
 	MOVQ    8(SP), DX
@@ -2394,16 +2562,26 @@ store6:
 	JMP     tile
 
 rows5:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load5
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	JMP    start5
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load5
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y4, Y4, Y4
+	PREFETCHT0 (DX)
+	JMP        start5
 
 load5:
 	MOVQ    8(SP), DX
@@ -2532,15 +2710,23 @@ store5:
 	JMP     tile
 
 rows4:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load4
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	JMP    start4
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load4
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y3, Y3, Y3
+	PREFETCHT0 (DX)
+	JMP        start4
 
 load4:
 	MOVQ    8(SP), DX
@@ -2655,14 +2841,20 @@ store4:
 	JMP     tile
 
 rows3:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	JMP    start3
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load3
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y2, Y2, Y2
+	PREFETCHT0 (DX)
+	JMP        start3
 
 load3:
 	MOVQ    8(SP), DX
@@ -2760,13 +2952,17 @@ store3:
 	JMP     tile
 
 rows2:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), DX
-	TESTQ  DX, DX
-	JNE    load2
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	JMP    start2
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), DX
+	TESTQ      DX, DX
+	JNE        load2
+	MOVQ       8(SP), DX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (DX)
+	ADDQ       CX, DX
+	VXORPS     Y1, Y1, Y1
+	PREFETCHT0 (DX)
+	JMP        start2
 
 load2:
 	MOVQ    8(SP), DX
@@ -2850,12 +3046,14 @@ store2:
 	JMP     tile
 
 rows1:
-	MOVQ   64(AX), CX
-	MOVQ   72(AX), CX
-	TESTQ  CX, CX
-	JNE    load1
-	VXORPS Y0, Y0, Y0
-	JMP    start1
+	MOVQ       64(AX), CX
+	MOVQ       72(AX), CX
+	TESTQ      CX, CX
+	JNE        load1
+	MOVQ       8(SP), CX
+	VXORPS     Y0, Y0, Y0
+	PREFETCHT0 (CX)
+	JMP        start1
 
 load1:
 	MOVQ    8(SP), CX

@@ -12,12 +12,17 @@ import (
 // with zeros for results past the last. A unit is a block of results.
 type packKernel struct{ *bound }
 
-func (k *packKernel) run(u int, _ *worker) {
+func (k *packKernel) run(u int, worker *worker) {
 	c := k.Conv
 	w, dst := k.arg(0), k.arg(1)
 	in, out, rr := c.In(), c.Out(), c.R*c.R
 	dst = dst[u*rr*in*c.Chans:][:rr*in*c.Chans]
 	first, n := u*c.Chans, min(c.Chans, out-u*c.Chans)
+	if !c.Dgrad { // read in order; below one tap's channels at a time, a stride that no prefetcher follows
+		filters := worker.floats(k.layout.Tiles[0], n*rr*in)
+		copy(filters, w[first*rr*in:])
+		w = filters
+	}
 	if n < c.Chans {
 		clear(dst)
 	}
@@ -32,7 +37,7 @@ func (k *packKernel) run(u int, _ *worker) {
 				continue
 			}
 			for j := range n {
-				src := w[((first+j)*rr+tap)*c.C+i0:][:ins]
+				src := w[(j*rr+tap)*c.C+i0:][:ins]
 				for i, v := range src {
 					block[i*c.Chans+j] = v
 				}
@@ -130,18 +135,23 @@ func (k *convKernel) run(u int, w *worker) {
 		result = w.floats(k.layout.Result, n)
 	}
 	t0, t1 := c.TileRows(lo, hi)
-	fill(e, k.pro[0], tile, sample, t0, t1, c.Border(), c.TileCols())
+	fill(e, k.pro[0], tile, sample, t0, t1, &c)
 	k.multiply(w, tile, result, lo, hi)
 	k.drain(e, result, sample, lo, hi)
 }
 
-// fill writes rows [t0, t1) of a picture through its prologue into a tile of
-// cols pixels a row, with border zero pixels at each end and rows of zeros for
-// rows outside the picture: padding is zero after the prologue.
-func fill(e *env, t *tape, tile []float32, sample, t0, t1, border, cols int) {
+// fill writes rows [t0, t1) of a picture through its prologue into the tile of a
+// convolution c, with a border of zero pixels at each end and rows of zeros for
+// rows outside the picture: padding is zero after the prologue. Rows between those
+// that a small filter with a stride reads are left out.
+func fill(e *env, t *tape, tile []float32, sample, t0, t1 int, c *plan.ConvShape) {
 	g := &t.grid
-	edge, inner := border*g.C, g.Px*g.C
+	cols := c.TileCols()
+	edge, inner := c.Border()*g.C, g.Px*g.C
 	for r := t0; r < t1; r++ {
+		if (r-t0)%c.InStep() >= c.R {
+			continue
+		}
 		row := tile[(r-t0)*cols*g.C:][:cols*g.C]
 		if r < 0 || r >= g.Rows {
 			clear(row)

@@ -19,7 +19,8 @@ import (
 )
 
 // TestRandomRegions runs 500 random regions, each wrapped as one fusion, through
-// plan and target and compares every result with the interpreter.
+// plan and target and compares every result with the interpreter. Every other one is
+// planned for a small cache, so that there are several bands and blocks of channels.
 func TestRandomRegions(t *testing.T) {
 	for seed := range uint64(500) {
 		for _, isa := range kernels.Available() {
@@ -29,7 +30,11 @@ func TestRandomRegions(t *testing.T) {
 				f := m.Func("main")
 				in, state := gen.Inputs(m, f, r)
 				threads := 1 + int(seed%3)
-				compare(t, m, f, in, state, cpu.Options{ISA: isa, Threads: threads, Poison: true})
+				arch := cpu.Arch(isa)
+				if seed%2 == 1 {
+					arch.L2 = 16 << 10
+				}
+				compareFor(t, arch, m, f, in, state, cpu.Options{ISA: isa, Threads: threads, Poison: true})
 			})
 		}
 	}
@@ -38,7 +43,13 @@ func TestRandomRegions(t *testing.T) {
 // compare runs f on the target and in the interpreter.
 func compare(t *testing.T, m *ir.Module, f *ir.Func, in, state map[string]*interp.Tensor, o cpu.Options) {
 	t.Helper()
-	p, err := lower.Plan(f, cpu.Arch(o.ISA))
+	compareFor(t, cpu.Arch(o.ISA), m, f, in, state, o)
+}
+
+// compareFor has f planned for arch.
+func compareFor(t *testing.T, arch plan.Arch, m *ir.Module, f *ir.Func, in, state map[string]*interp.Tensor, o cpu.Options) {
+	t.Helper()
+	p, err := lower.Plan(f, arch)
 	require.NoError(t, err, m.String())
 	require.NoError(t, p.VerifyAgainst(f), m.String())
 	prog, err := cpu.Load(m, []*plan.Plan{p}, o)

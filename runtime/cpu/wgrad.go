@@ -50,29 +50,41 @@ func (k *wgradKernel) band(e *env, partial []float32, n, lo, hi int) {
 		spread(e.tile, rows*c.Q, c.K, padded)
 	}
 	t0, t1 := c.TileRows(lo, hi)
-	fill(e, k.pro[1], x, n, t0, t1, c.Border(), c.TileCols())
+	fill(e, k.pro[1], x, n, t0, t1, &c)
 
 	for p := lo; p < hi; p += c.Step {
 		k.multiply(e.w, g[(p-lo)*c.Q*padded:], x[(p-lo)*c.Stride*c.TileCols()*c.C:], partial, p, min(p+c.Step, hi))
 	}
 }
 
+// fewChannels are too few to keep a register tile's additions under way.
+const fewChannels = 8
+
 // multiply adds the products of the gradient's rows [lo, hi) in g with the tile x
 // that they read. Of each tap it takes those results that the tap reaches from
-// inside the picture.
+// inside the picture. Of a picture of few channels, such as colours, the taps of a
+// row of the filter are one tap of as many times the channels: they are neighbours in
+// the tile and in the gradient.
 func (k *wgradKernel) multiply(w *worker, g, x, partial []float32, lo, hi int) {
 	c := &k.Conv
 	padded := c.OutPadded()
 	gRow, xRow := c.Q*padded, c.TileCols()*c.C
+	joined := 1
+	if c.C < fewChannels {
+		joined = c.R
+	}
 	a := &w.wgrad
-	*a = kernels.WgradArgs{C: c.C, XRow: 4 * c.Stride * xRow, XStep: 4 * c.Stride * c.C,
+	*a = kernels.WgradArgs{C: joined * c.C, XRow: 4 * c.Stride * xRow, XStep: 4 * c.Stride * c.C,
 		DYRow: 4 * gRow, DYStep: 4 * padded, DWStep: 4 * c.Chans}
 	for kb := 0; kb < padded; kb += c.Chans {
 		for r := range c.R {
 			p0, p1 := c.Inside(r, c.P, c.H)
 			p0, p1 = max(p0, lo), min(p1, hi)
-			for s := range c.R {
-				q0, q1 := c.Inside(s, c.Q, c.W)
+			for s := 0; s < c.R; s += joined {
+				q0, q1 := 0, c.Q
+				if joined == 1 {
+					q0, q1 = c.Inside(s, c.Q, c.W)
+				}
 				if p0 >= p1 || q0 >= q1 {
 					continue
 				}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 )
@@ -45,12 +46,7 @@ func (s cifarSet) open(dir string, testOnly bool) (*Source, error) {
 	if testOnly {
 		needed = s.files[last:]
 	}
-	place := fileSet{name: s.name, folder: s.folder,
-		how: fmt.Sprintf("download %s from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it in", s.archive)}
-	for _, f := range needed {
-		place.files = append(place.files, f.name)
-	}
-	found, err := place.find(dir)
+	found, err := s.find(dir, needed)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +60,44 @@ func (s cifarSet) open(dir string, testOnly bool) (*Source, error) {
 		return nil, err
 	}
 	return src, nil
+}
+
+// find returns the folder that has files of the set; it reads none.
+func (s cifarSet) find(dir string, files []binaryFile) (string, error) {
+	place := fileSet{name: s.name, folder: s.folder,
+		how: fmt.Sprintf("download %s from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it in", s.archive)}
+	for _, f := range files {
+		place.files = append(place.files, f.name)
+	}
+	return place.find(dir)
+}
+
+// look returns the folder that has all files, after a look at their sizes.
+func (s cifarSet) look(dir string) (string, error) {
+	found, err := s.find(dir, s.files)
+	if err != nil {
+		return "", err
+	}
+	for _, f := range s.files {
+		path := filepath.Join(found, f.name)
+		info, err := os.Stat(path)
+		if err == nil {
+			err = s.checkSize(path, f, info.Size())
+		}
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return found, nil
+}
+
+// checkSize refuses a file that cannot be the published one.
+func (s cifarSet) checkSize(path string, want binaryFile, size int64) error {
+	if size == s.size(want) {
+		return nil
+	}
+	return fmt.Errorf("%s: the file has %d bytes; expected %d (%d records of %d bytes): it is incomplete or another file; get it again",
+		path, size, s.size(want), want.records, s.record())
 }
 
 // readFiles reads files of a folder into one set.
@@ -85,9 +119,8 @@ func (s cifarSet) readFile(set *Set, path string, want binaryFile) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if size != s.size(want) {
-		return fmt.Errorf("%s: the file has %d bytes; expected %d (%d records of %d bytes): it is incomplete or another file; get it again",
-			path, size, s.size(want), want.records, s.record())
+	if err := s.checkSize(path, want, size); err != nil {
+		return err
 	}
 	// The size is now known to be right, so the memory can be had in one piece.
 	set.Images = slices.Grow(set.Images, want.records*cifarPixels)

@@ -11,6 +11,10 @@ func OpenCIFAR10(dir string) (*Source, error) { return cifar10().open(dir, false
 // OpenCIFAR10Test is OpenCIFAR10 of the test pictures alone: Train is nil.
 func OpenCIFAR10Test(dir string) (*Source, error) { return cifar10().open(dir, true) }
 
+// FindCIFAR10 returns the folder, dir or the one in it, that has the files of the right
+// sizes. It reads none. A *MissingError says that they are not all there.
+func FindCIFAR10(dir string) (string, error) { return cifar10().look(dir) }
+
 // cifar10 describes CIFAR-10: a record has one label.
 func cifar10() cifarSet {
 	return cifarSet{

@@ -12,6 +12,10 @@ func OpenCIFAR100(dir string) (*Source, error) { return cifar100().open(dir, fal
 // OpenCIFAR100Test is OpenCIFAR100 of the test pictures alone: Train is nil.
 func OpenCIFAR100Test(dir string) (*Source, error) { return cifar100().open(dir, true) }
 
+// FindCIFAR100 returns the folder, dir or the one in it, that has the files of the right
+// sizes. It reads none. A *MissingError says that they are not all there.
+func FindCIFAR100(dir string) (string, error) { return cifar100().look(dir) }
+
 // cifar100 describes CIFAR-100: a record has a coarse label, which nothing here
 // uses, and a fine one.
 func cifar100() cifarSet {

@@ -17,11 +17,22 @@ type fileSet struct {
 	how    string   // to get them, up to the name of a folder: "unpack it in"
 }
 
+// MissingError is a data set whose files are not all there.
+type MissingError struct {
+	Set     string
+	Partial bool   // some are
+	How     string // to get them
+	text    string
+}
+
+func (e *MissingError) Error() string { return e.text }
+
 // find returns the folder, dir itself or the one in it, that has all files. The
 // one error says what was missing where.
 func (s fileSet) find(dir string) (string, error) {
 	dir = filepath.Clean(dir)
 	var looked []string
+	partial := false
 	for _, d := range []string{dir, filepath.Join(dir, s.folder)} {
 		var missing []string
 		for _, f := range s.files {
@@ -37,11 +48,13 @@ func (s fileSet) find(dir string) (string, error) {
 		case len(missing) == len(s.files):
 			looked = append(looked, fmt.Sprintf("%s (none of them)", d))
 		default:
+			partial = true
 			looked = append(looked, fmt.Sprintf("%s (without %s)", d, strings.Join(missing, ", ")))
 		}
 	}
-	return "", fmt.Errorf("%s: the data is not there: expected %s; looked in %s; to get them, %s %s",
-		s.name, strings.Join(s.files, ", "), strings.Join(looked, " and "), s.how, dir)
+	how := fmt.Sprintf("%s %s", s.how, dir)
+	return "", &MissingError{Set: s.name, Partial: partial, How: how, text: fmt.Sprintf("%s: the data is not there: expected %s; looked in %s; to get them, %s",
+		s.name, strings.Join(s.files, ", "), strings.Join(looked, " and "), how)}
 }
 
 // openRegular opens a file for reading and returns its size. It refuses

@@ -41,12 +41,7 @@ func OpenSVHNTest(dir string) (*Source, error) { return openSVHN(dir, "it", nil)
 
 // openSVHN reads the files of training and of testing, which a message calls all.
 func openSVHN(dir, all string, train []matFile) (*Source, error) {
-	place := fileSet{name: "svhn", folder: "svhn",
-		how: fmt.Sprintf("download %s from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to", all)}
-	for _, f := range append(slices.Clip(train), svhnTest()...) {
-		place.files = append(place.files, f.name)
-	}
-	found, err := place.find(dir)
+	found, err := findSVHN(dir, all, train)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +62,20 @@ func openSVHN(dir, all string, train []matFile) (*Source, error) {
 		src.Notes = append(src.Notes, notes...)
 	}
 	return src, nil
+}
+
+// FindSVHN returns the folder, dir or the one in it, that has the files. It reads none.
+// A *MissingError says that they are not all there.
+func FindSVHN(dir string) (string, error) { return findSVHN(dir, "all three", svhnTrain()) }
+
+// findSVHN looks for the files of training and of testing.
+func findSVHN(dir, all string, train []matFile) (string, error) {
+	place := fileSet{name: "svhn", folder: "svhn",
+		how: fmt.Sprintf("download %s from http://ufldl.stanford.edu/housenumbers/ (format 2, cropped digits) to", all)}
+	for _, f := range append(slices.Clip(train), svhnTest()...) {
+		place.files = append(place.files, f.name)
+	}
+	return place.find(dir)
 }
 
 // readSVHNFiles reads files of a folder into one set. The pictures' memory is

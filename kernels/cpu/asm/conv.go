@@ -52,11 +52,7 @@ func (t convRow) tile(n int) {
 	flag := t.field(t.args, convAccumulate)
 	t.TESTQ(flag, flag)
 	t.JNE(operand.LabelRef(label("load", n)))
-	for _, r := range acc {
-		for _, v := range r {
-			t.zero(v)
-		}
-	}
+	t.zeroTile(acc, t.out, outStep)
 	t.JMP(operand.LabelRef(label("start", n)))
 	t.Label(label("load", n))
 	t.loadTile(acc, t.out, outStep)

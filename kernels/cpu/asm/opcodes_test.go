@@ -29,6 +29,7 @@ var opcodes = map[string]execution{
 	"VZEROUPPER": zeroUpper,
 
 	"VMOVUPS":         move,
+	"PREFETCHT0":      func(m *machine, o []operand.Op) { m.memory(o[0].(operand.Mem), 1, false) },
 	"VMOVAPS":         moveRegister,
 	"VMOVAPS.Z":       moveMasked,
 	"VBROADCASTSS":    repeat(4),

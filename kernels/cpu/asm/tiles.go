@@ -93,6 +93,27 @@ func (t *target) loadTile(acc [][]reg.VecVirtual, at operand.Mem, step reg.Regis
 	}
 }
 
+// cacheLine is the bytes that a prefetch brings in.
+const cacheLine = 64
+
+// zeroTile clears the accumulators and asks for the memory that they go to, which
+// nothing has touched for long, so that it is there when they are stored.
+func (t *target) zeroTile(acc [][]reg.VecVirtual, at operand.Mem, step reg.Register) {
+	to := t.GP64()
+	t.MOVQ(at, to)
+	for i, r := range acc {
+		for _, v := range r {
+			t.zero(v)
+		}
+		for b := 0; b < len(r)*t.bytes; b += cacheLine {
+			t.PREFETCHT0(mem(to, b))
+		}
+		if i < len(acc)-1 {
+			t.ADDQ(step, to)
+		}
+	}
+}
+
 // storeTile writes the accumulators to rows step bytes apart and moves at, a
 // word of the frame, past them.
 func (t *target) storeTile(acc [][]reg.VecVirtual, at operand.Mem, step reg.Register) {

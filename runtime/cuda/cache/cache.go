@@ -219,6 +219,43 @@ func (c *Cache) bound(written int64) error {
 // abandoned is the age of a file aside whose process has surely ended.
 const abandoned = time.Hour
 
+// Usage is what lies in a folder.
+type Usage struct {
+	Entries int
+	Bytes   int64
+}
+
+// Look says what lies in a folder, and why no Cache can use it; a folder that is not
+// there is an fs.ErrNotExist, which Open makes. An entry is written aside and removed.
+func Look(dir string) (Usage, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return Usage{}, err
+	}
+	if !info.IsDir() {
+		return Usage{}, fmt.Errorf("%s is no folder", dir)
+	}
+	if err := prepare(dir); err != nil {
+		return Usage{}, err
+	}
+	var u Usage
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return u, err
+	}
+	for _, e := range list {
+		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), suffix) { // else removed meanwhile
+			u.Entries++
+			u.Bytes += info.Size()
+		}
+	}
+	f, err := os.CreateTemp(dir, aside)
+	if err != nil {
+		return u, err
+	}
+	return u, errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 // trim removes the entries whose last use is longest ago until an eighth of the
 // limit is free. Another process may remove the same ones.
 func (c *Cache) trim() error {

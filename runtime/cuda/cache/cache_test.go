@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -276,4 +277,33 @@ func TestTwoProcesses(t *testing.T) {
 		}
 	}
 	require.Positive(t, hits)
+}
+
+// TestLook counts entries alone, leaves nothing behind, and says what is wrong.
+func TestLook(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o700))
+	c := Open(dir, Limit, func(s string) { t.Error(s) })
+	c.Put(KeyOf("a"), []byte("code"))
+	c.Put(KeyOf("b"), []byte("code"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "other"), []byte("x"), 0o600))
+	u, err := Look(dir)
+	require.NoError(t, err)
+	require.Equal(t, Usage{Entries: 2, Bytes: int64(2 * (headSize + 4))}, u)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, left, 3)
+
+	_, err = Look(filepath.Join(dir, "none"))
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, err = Look(filepath.Join(dir, "other"))
+	require.ErrorContains(t, err, "other is no folder")
+	if os.Geteuid() == 0 {
+		t.Skip("root may write anywhere")
+	}
+	require.NoError(t, os.Chmod(dir, 0o500))
+	defer func() { require.NoError(t, os.Chmod(dir, 0o700)) }()
+	u, err = Look(dir)
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.Equal(t, 2, u.Entries)
 }

@@ -39,6 +39,7 @@ type Info struct {
 	Processors   int // multiprocessors
 	Shared       int // bytes of shared memory that a block can have
 	Driver       int // the newest CUDA that the driver knows: 13010 for 13.1
+	Devices      int // GPUs that the driver finds
 }
 
 // Device is an open device. After an error of the device every method returns it
@@ -96,11 +97,12 @@ func (d *Device) identify() error {
 			libcuda.Version(d.info.Driver), libcuda.Version(libcuda.OldestDriver))
 	}
 	count, err := d.api.DeviceGetCount()
+	d.info.Devices = count
 	switch {
 	case err != nil:
 		return err
 	case count < 1:
-		return fmt.Errorf("the driver finds no GPU: %s", libcuda.Hint(libcuda.CodeNoDevice))
+		return libcuda.Absent(fmt.Errorf("the driver finds no GPU: %s", libcuda.Hint(libcuda.CodeNoDevice)))
 	case d.o.Device < 0 || d.o.Device >= count:
 		return fmt.Errorf("there is no GPU %d: the driver finds %d, numbered from 0", d.o.Device, count)
 	}
@@ -122,7 +124,7 @@ func (d *Device) identify() error {
 		}
 	}
 	if d.info.Major < oldestMajor {
-		return fmt.Errorf("%s is an sm_%d%d, and kernels need an sm_80 or newer: use --target cpu", d.info.Name, d.info.Major, d.info.Minor)
+		return libcuda.Absent(fmt.Errorf("%s is an sm_%d%d, and kernels need an sm_80 or newer: use --target cpu", d.info.Name, d.info.Major, d.info.Minor))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func TestInfo(t *testing.T) {
 	f := newFake(t)
 	f.set("count", 2)
 	d := f.open(t, func(o *Options) { o.Device = 1 })
-	require.Equal(t, Info{Name: "Fake GPU 1", Major: 9, Memory: 1 << 34, Processors: 132, Shared: 232448, Driver: 13000}, d.Info())
+	require.Equal(t, Info{Name: "Fake GPU 1", Major: 9, Memory: 1 << 34, Processors: 132, Shared: 232448, Driver: 13000, Devices: 2}, d.Info())
 	p, err := d.Alloc(1 << 20)
 	require.NoError(t, err)
 	free, total, err := d.MemInfo()

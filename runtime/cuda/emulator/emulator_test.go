@@ -23,8 +23,8 @@ import (
 	"wrnc/runtime/cuda"
 	"wrnc/runtime/cuda/contract"
 	"wrnc/runtime/cuda/driver"
-	"wrnc/runtime/cuda/libcuda"
 	"wrnc/runtime/cuda/emulator"
+	"wrnc/runtime/cuda/libcuda"
 	"wrnc/runtime/cuda/nvrtc"
 )
 

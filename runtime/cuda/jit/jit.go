@@ -85,10 +85,10 @@ func (j *JIT) tell(p Progress) {
 	}
 }
 
-// arch chooses what to compile for: the GPU itself, or the newest architecture
+// Arch chooses what to compile for: the GPU itself, or the newest architecture
 // before it that the compiler knows. Code for one runs on the later ones of its
 // generation; for another generation it is PTX, which the driver compiles further.
-func (j *JIT) arch(t Target) (arch string, err error) {
+func (j *JIT) Arch(t Target) (arch string, err error) {
 	major, minor := j.c.Version()
 	version := fmt.Sprintf("%d.%d", major, minor)
 	if t.Driver/1000 < major {
@@ -129,7 +129,7 @@ func (j *JIT) Compile(ctx context.Context, t Target, texts []Text, headers map[s
 	if len(texts) == 0 {
 		return nil, nil
 	}
-	arch, err := j.arch(t)
+	arch, err := j.Arch(t)
 	if err != nil {
 		return nil, err
 	}

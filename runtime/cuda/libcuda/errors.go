@@ -25,10 +25,23 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Is makes what this GPU or its driver cannot do errors.ErrUnsupported.
+// Is makes what this GPU or its driver cannot do errors.ErrUnsupported, and that there is
+// none ErrAbsent.
 func (e *Error) Is(target error) bool {
-	return target == errors.ErrUnsupported && e.Code == CodeNotSupported
+	return target == errors.ErrUnsupported && e.Code == CodeNotSupported || target == ErrAbsent && e.Code == CodeNoDevice
 }
+
+// ErrAbsent is what an error is where the machine has no GPU on which kernels run, or no
+// driver of one, rather than one that does not work.
+var ErrAbsent = errors.New("there is no GPU")
+
+// Absent makes an error ErrAbsent.
+func Absent(err error) error { return absent{err} }
+
+type absent struct{ error }
+
+func (a absent) Is(target error) bool { return target == ErrAbsent }
+func (a absent) Unwrap() error        { return a.error }
 
 // Codes of CUresult.
 const (

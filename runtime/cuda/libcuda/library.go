@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"unsafe"
 )
 
@@ -133,7 +134,11 @@ func Load() (API, error) {
 			first = err
 		}
 	}
-	return nil, fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", first)
+	err := fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", first)
+	if strings.Contains(first.Error(), "No such file") { // else there is one, which cannot be loaded
+		err = Absent(err)
+	}
+	return nil, err
 }
 
 // do calls a function and checks its code.

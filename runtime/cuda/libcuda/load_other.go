@@ -16,6 +16,9 @@ func (e *lackError) Error() string {
 	return fmt.Sprintf("wrnc uses GPUs on Linux (amd64, arm64), where it is built without the tag static; this one is built for %s (%s): use --target cpu", runtime.GOOS, runtime.GOARCH)
 }
 
+// Is makes it ErrAbsent.
+func (e *lackError) Is(target error) bool { return target == ErrAbsent }
+
 // open fails.
 func open(path string) (*library, error) { return nil, &lackError{} }
 

@@ -80,15 +80,34 @@ func Open(path string) (*Compiler, error) {
 		return nil, err
 	}
 	var tried []error
+	damaged := false // a library is there and cannot be loaded
 	for _, candidate := range candidates {
 		c, err := open(candidate)
 		if err == nil {
 			return c, nil
 		}
 		tried = append(tried, err)
+		damaged = damaged || !errors.Is(err, ErrAbsent) && !strings.Contains(err.Error(), "No such file")
 	}
-	return nil, fmt.Errorf("NVRTC, which compiles kernels, was not found; %s. Tried:\n%w", remedy, errors.Join(tried...))
+	err = fmt.Errorf("NVRTC, which compiles kernels, was not found; %s. Tried:\n%w", remedy, errors.Join(tried...))
+	if !damaged {
+		err = absent{err}
+	}
+	return nil, err
 }
+
+// ErrAbsent is what an error of Open is where there is no NVRTC, rather than one that
+// does not work or is not where WRNC_NVRTC says.
+var ErrAbsent = errors.New("there is no NVRTC")
+
+// absent makes an error ErrAbsent.
+type absent struct{ error }
+
+func (a absent) Is(target error) bool { return target == ErrAbsent }
+func (a absent) Unwrap() error        { return a.error }
+
+// Remedy says where to get NVRTC.
+func Remedy() string { return remedy }
 
 // remedy is where to get NVRTC from. The numbers are CUDA's: the driver must know it.
 const remedy = "pip install nvidia-cuda-nvrtc (for CUDA 12: nvidia-cuda-nvrtc-cu12), conda install -c conda-forge cuda-nvrtc, " +
