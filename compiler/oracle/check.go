@@ -119,7 +119,7 @@ func Compare(name string, want *interp.Tensor, got []float64, tolerance float64)
 	for first := 0; first < len(got); first += row {
 		scale := 1e-6
 		for _, w := range want.F[first : first+row] {
-			scale = max(scale, math.Abs(w))
+			scale = max(scale, size(w))
 		}
 		if first > 0 {
 			scale = max(scale, 1e-4*head*head)
@@ -146,20 +146,26 @@ func CompareWhole(name string, want *interp.Tensor, got []float64, tolerance flo
 	apart, all := 0.0, 0.0
 	for i, w := range want.F {
 		e := distance(got[i], w)
-		apart, all = apart+float64(e*e), all+float64(w*w)
+		apart, all = apart+float64(e*e), all+float64(size(w)*size(w))
 	}
 	d.Scale = max(math.Sqrt(all), 1e-6)
 	d.Error = math.Sqrt(apart) / d.Scale
-	if math.IsNaN(d.Error) {
-		d.Error = math.Inf(1)
-	}
 	return d, nil
+}
+
+// size is what a wanted element adds to a scale. That of what is no number, or
+// infinite, would leave no error of the others.
+func size(w float64) float64 {
+	if math.IsNaN(w) || math.IsInf(w, 0) {
+		return 0
+	}
+	return math.Abs(w)
 }
 
 // distance of numbers; what is no number, or infinite, is as far as can be from all
 // but itself.
 func distance(a, b float64) float64 {
-	if a == b {
+	if a == b || math.IsNaN(a) && math.IsNaN(b) {
 		return 0
 	}
 	if d := math.Abs(a - b); !math.IsNaN(d) {
