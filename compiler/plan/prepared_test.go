@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -75,6 +76,20 @@ func TestVerifyPreparedMutations(t *testing.T) {
 			kept.Offset, late.Offset = p.Arena, p.Arena
 			p.Arena += max(kept.Bytes, late.Bytes)
 		}, []string{"in a second call", "kernel conv0 ", "buffer conv0.packed", "kernel g3.b0.conv2 ", "buffer g3.b0.conv2.0"}},
+		{"a call prepares other weights in the same place", func(t *testing.T, p *plan.Plan) {
+			again := *kernel(t, p, "g1.b0.conv1.pack")
+			again.Name = "again"
+			again.Args = slices.Clone(again.Args)
+			again.Args[0].Buffer = bufferIndex(t, p, "g1.b0.conv2.w")
+			p.Buffers[again.Args[0].Buffer].Last = len(p.Launches)
+			p.Kernels = append(p.Kernels, &again)
+			p.Launches = append(p.Launches, plan.Launch{Kernels: []int{len(p.Kernels) - 1}})
+			for i := range p.Buffers {
+				if b := &p.Buffers[i]; b.Last == len(p.Launches)-1 {
+					b.Last++
+				}
+			}
+		}, []string{"kernel again ", "buffer g1.b0.conv1.packed", "prepared"}},
 		{"a state changes", func(t *testing.T, p *plan.Plan) {
 			a := arg(t, p, "g3.b0.conv2", "g3.b0.conv2.0")
 			typ := p.Buffers[a.Buffer].Type

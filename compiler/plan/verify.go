@@ -60,19 +60,27 @@ func (p *Plan) verify() ([][]use, error) {
 }
 
 // verifyPrepared checks that the prepared launches compute the same in every call:
-// they read no input, and no kernel of the plan writes a state. That what they write
+// they read no input, and no kernel of the plan writes a state; and that no other
+// launch writes to their buffers, which the next call would read. That the memory
 // outlives a call is for the replay.
 func (p *Plan) verifyPrepared() error {
 	if p.Prepared == 0 {
 		return nil
 	}
+	kept := map[int]bool{} // buffers that prepared launches write
 	for t, l := range p.Launches {
 		for _, i := range l.Kernels {
 			for _, a := range p.Kernels[i].Args {
+				written := a.Mode != Read
+				if t < p.Prepared && written {
+					kept[a.Buffer] = true
+				}
 				switch b := p.Buffers[a.Buffer]; {
+				case t >= p.Prepared && written && kept[a.Buffer]:
+					return fmt.Errorf("kernel %s is in launch %d and writes buffer %s, which a prepared launch has written for every call", p.Kernels[i].Name, t, b.Name)
 				case t < p.Prepared && (b.Space == Input || b.Batched):
 					return fmt.Errorf("kernel %s is in launch %d, which is prepared, and touches buffer %s, which belongs to one call", p.Kernels[i].Name, t, b.Name)
-				case b.Space == State && a.Mode != Read:
+				case b.Space == State && written:
 					return fmt.Errorf("kernel %s writes state %s, on which prepared launches may depend", p.Kernels[i].Name, b.Name)
 				}
 			}
