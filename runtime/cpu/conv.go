@@ -165,7 +165,7 @@ func fill(e *env, t *tape, tile []float32, sample, t0, t1 int, c *plan.ConvShape
 }
 
 // multiply computes the result's rows [lo, hi): for each block of outputs, for each
-// block of inputs whose weights stay in the first cache, all areas, line by line.
+// block of inputs whose weights stay in the second cache, all areas, line by line.
 func (k *convKernel) multiply(w *worker, tile, result []float32, lo, hi int) {
 	c := k.Conv
 	packed := k.arg(0)
