@@ -31,7 +31,10 @@ func (v *verifier) region(j job) error {
 	for i, t := range given {
 		in[alone.Inputs[i]], known[j.region.Node.Args[i]] = t, t
 	}
-	got, err := call(ex, f, in, in, n)
+	if err := setStates(ex, f.Module, in); err != nil {
+		return err
+	}
+	got, err := call(ex, f, in, n)
 	if err != nil {
 		return err
 	}
@@ -63,18 +66,23 @@ type results struct {
 	states  map[string][]float64
 }
 
-// call sets the states of a function's module, runs the function on n samples and
-// reads back what it leaves.
-func call(ex runtime.Executable, f *ir.Func, in, state map[string]*interp.Tensor, n int) (*results, error) {
-	for _, s := range f.Module.States {
-		values := make([]float32, s.Type.Elems()) // of a state that is written only: zeros
+// setStates sets the states of a module; those that are not given, which are written
+// only, to zeros.
+func setStates(ex runtime.Executable, m *ir.Module, state map[string]*interp.Tensor) error {
+	for _, s := range m.States {
+		values := make([]float32, s.Type.Elems())
 		if t := state[s.Name]; t != nil {
 			values = narrow(t.F)
 		}
 		if err := ex.WriteState(s.Name, values); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	return nil
+}
+
+// call runs a function on n samples and reads back what it leaves.
+func call(ex runtime.Executable, f *ir.Func, in map[string]*interp.Tensor, n int) (*results, error) {
 	returns, err := ex.Run(f.Name, inputs(f, in, n))
 	if err != nil {
 		return nil, err

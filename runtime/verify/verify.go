@@ -192,7 +192,9 @@ func list(t Target, nets []Network, samples int) ([]job, error) {
 			all := job{of: s, function: f.Name, plan: p}
 			for _, r := range oracle.Regions(p, f) {
 				cost := float64(samples) * r.MACs()
-				all.macs += cost * float64(len(calls(f, samples)))
+				for _, n := range calls(f, samples) {
+					all.macs += float64(n) * r.MACs()
+				}
 				key, err := r.Key()
 				if err != nil {
 					return nil, err

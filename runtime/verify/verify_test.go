@@ -3,6 +3,7 @@ package verify_test
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -108,6 +109,44 @@ func TestFaultsAreNamed(t *testing.T) {
 	r, err = verify.Run(context.Background(), target, nets(m), options())
 	require.NoError(t, err)
 	require.Equal(t, []string{"train against the interpreter"}, wrong(r))
+}
+
+// TestSecondCall overwrites prepared weights late in a call, so that the next one finds
+// others: only the function as a whole shows it.
+func TestSecondCall(t *testing.T) {
+	net, err := dsl.Load("test.wrn", []byte("model WRN-10-1"))
+	require.NoError(t, err)
+	net.Input = [3]int{8, 8, 3}
+	c, err := compiler.Compile(net, compiler.Options{Batch: 3, Fuse: true, Fold: true})
+	require.NoError(t, err)
+	target := onCPU(kernels.Detect())
+	n := []verify.Network{{Module: c.Module, Plan: lower.PlanPrepared}}
+	r, err := verify.Run(context.Background(), target, n, options())
+	require.NoError(t, err)
+	require.Empty(t, wrong(r))
+
+	load := target.Load
+	target.Load = func(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+		for _, p := range plans {
+			if p.Func != "infer" {
+				continue
+			}
+			kept, late := bufferNamed(t, p, "conv0.packed"), bufferNamed(t, p, "g3.b0.conv2.0")
+			kept.Offset, late.Offset = p.Arena, p.Arena
+			p.Arena += max(kept.Bytes, late.Bytes)
+		}
+		return load(m, plans)
+	}
+	r, err = verify.Run(context.Background(), target, n, options())
+	require.NoError(t, err)
+	require.Equal(t, []string{"infer against the interpreter"}, wrong(r))
+}
+
+func bufferNamed(t *testing.T, p *plan.Plan, name string) *plan.Buffer {
+	t.Helper()
+	i := slices.IndexFunc(p.Buffers, func(b plan.Buffer) bool { return b.Name == name })
+	require.GreaterOrEqual(t, i, 0, "%s in\n%v", name, p)
+	return &p.Buffers[i]
 }
 
 // TestLimit leaves out what is dear, and says so.
