@@ -14,7 +14,7 @@ import (
 )
 
 // prepared is a plan of inference with folded weights.
-func prepared(t *testing.T) (*ir.Func, *plan.Plan) {
+func prepared(t testing.TB) (*ir.Func, *plan.Plan) {
 	t.Helper()
 	net, err := dsl.FromName("WRN-10-1")
 	require.NoError(t, err)
