@@ -111,7 +111,7 @@ func (c *checker) depthRule(count, blocks *Statement) (rule countRule, n int) {
 	}
 	if blocks != nil {
 		if v := c.one(blocks); v != nil {
-			n, _ = c.intIn(v, "blocks", 1, maxDepthName/6) // 0 where it is reported
+			n, _ = c.intIn(v, "blocks", 1, maxDepthName/3) // 0 where it is reported
 		}
 	}
 	if count != nil && blocks != nil {

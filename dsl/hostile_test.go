@@ -111,6 +111,7 @@ func FuzzParse(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(text)
 	}
+	f.Add([]byte("model WRN-1003-2-B(3)")) // has the most blocks: a convolution each
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if _, err := dsl.FromName(string(text)); err != nil {
 			require.NotEmpty(t, err.Error())
