@@ -169,9 +169,12 @@ func (o *Other) tolerances(f *ir.Func) tolerances {
 
 // load loads a whole network, and the other target's.
 func (v *verifier) load(s *subject) error {
-	var err error
-	if s.loaded, err = v.target.Load(s.Module, s.plans); err != nil || s.Other == nil {
+	loaded, err := v.target.Load(s.Module, s.plans)
+	if err != nil {
 		return err
+	}
+	if s.loaded = loaded; s.Other == nil {
+		return nil
 	}
 	var plans []*plan.Plan
 	for _, f := range s.Other.Module.Funcs {
@@ -181,7 +184,10 @@ func (v *verifier) load(s *subject) error {
 		}
 		plans = append(plans, p)
 	}
-	s.other, err = s.Other.Target.Load(s.Other.Module, plans)
+	other, err := s.Other.Target.Load(s.Other.Module, plans)
+	if err == nil {
+		s.other = other
+	}
 	return err
 }
 

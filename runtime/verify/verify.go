@@ -129,9 +129,10 @@ type subject struct {
 }
 
 func (s *subject) close() {
-	for _, e := range []runtime.Executable{s.loaded, s.other} {
-		if e != nil {
-			e.Close()
+	for _, e := range []*runtime.Executable{&s.loaded, &s.other} {
+		if *e != nil {
+			(*e).Close()
+			*e = nil
 		}
 	}
 }

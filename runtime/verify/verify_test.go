@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -147,6 +148,48 @@ func bufferNamed(t *testing.T, p *plan.Plan, name string) *plan.Buffer {
 	i := slices.IndexFunc(p.Buffers, func(b plan.Buffer) bool { return b.Name == name })
 	require.GreaterOrEqual(t, i, 0, "%s in\n%v", name, p)
 	return &p.Buffers[i]
+}
+
+// closed counts what is loaded and what of it is closed.
+type closed struct {
+	runtime.Executable
+	open *int
+}
+
+func (c closed) Close() {
+	*c.open--
+	c.Executable.Close()
+}
+
+// TestClosedOnce closes all that is loaded, once, and nothing of what a Load that fails
+// returns.
+func TestClosedOnce(t *testing.T) {
+	m := module(t, "WRN-10-1", ir.F32, 8)
+	target, open := onCPU(kernels.Detect()), 0
+	load := target.Load
+	target.Load = func(m *ir.Module, plans []*plan.Plan) (runtime.Executable, error) {
+		ex, err := load(m, plans)
+		if err == nil {
+			open++
+		}
+		return closed{ex, &open}, err
+	}
+	n := nets(m)
+	n[0].Other = &verify.Other{Network: nets(m)[0], Target: target}
+	r, err := verify.Run(context.Background(), target, n, options())
+	require.NoError(t, err)
+	require.Empty(t, wrong(r))
+	require.Zero(t, open)
+
+	failing := verify.Target{Name: "failing", Arch: target.Arch, Load: func(*ir.Module, []*plan.Plan) (runtime.Executable, error) {
+		return closed{open: &open}, errors.New("no device")
+	}}
+	n[0].Other.Target = failing
+	for _, on := range []verify.Target{target, failing} {
+		_, err = verify.Run(context.Background(), on, n, options())
+		require.EqualError(t, err, "no device")
+		require.Zero(t, open)
+	}
 }
 
 // TestLimit leaves out what is dear, and says so.
