@@ -120,7 +120,14 @@ func Load() (API, error) {
 	if named := os.Getenv("WRNC_LIBCUDA"); named != "" {
 		paths = []string{named}
 	}
-	var first error
+	return loadFirst(paths)
+}
+
+// loadFirst loads the first of the paths that can be loaded. Of the errors that none can,
+// it tells that of a library which is there.
+func loadFirst(paths []string) (API, error) {
+	var told error
+	missing := func(err error) bool { return strings.Contains(err.Error(), "No such file") }
 	for _, path := range paths {
 		l, err := open(path)
 		if err == nil {
@@ -130,12 +137,12 @@ func Load() (API, error) {
 		if errors.As(err, &lack) {
 			return nil, err
 		}
-		if first == nil {
-			first = err
+		if told == nil || missing(told) && !missing(err) {
+			told = err
 		}
 	}
-	err := fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", first)
-	if strings.Contains(first.Error(), "No such file") { // else there is one, which cannot be loaded
+	err := fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", told)
+	if missing(told) {
 		err = Absent(err)
 	}
 	return nil, err

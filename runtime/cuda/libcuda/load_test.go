@@ -4,10 +4,26 @@ package libcuda
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
+
+// TestDamagedLibrary tells of a driver that is there and cannot be loaded, wherever it
+// is looked for: that is no machine without a GPU.
+func TestDamagedLibrary(t *testing.T) {
+	damaged := filepath.Join(t.TempDir(), "libcuda.so.1")
+	require.NoError(t, os.WriteFile(damaged, []byte("no library"), 0o644))
+	for _, paths := range [][]string{{damaged}, {damaged, "/nowhere/libcuda.so.1"}, {"/nowhere/libcuda.so.1", damaged}} {
+		_, err := loadFirst(paths)
+		require.ErrorContains(t, err, damaged)
+		require.NotErrorIs(t, err, ErrAbsent)
+	}
+	_, err := loadFirst([]string{"/nowhere/libcuda.so.1", "/nowhere/else/libcuda.so.1"})
+	require.ErrorContains(t, err, "/nowhere/libcuda.so.1")
+	require.ErrorIs(t, err, ErrAbsent)
+}
 
 func TestNoLibrary(t *testing.T) {
 	t.Setenv("WRNC_LIBCUDA", "/nowhere/libcuda.so.1")
