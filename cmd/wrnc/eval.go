@@ -177,11 +177,11 @@ func (c *runCommand) rebatch(t *trained) error {
 // evaluationSet returns the data set of --eval.
 func (c *runCommand) evaluationSet() (dataSet, error) {
 	set, err := chooseData("--eval", c.Eval)
-	set.measure = true
-	if err == nil && c.Data != "" && (set.classes > 0 || set.folder == "") {
-		err = usagef("--data %s: --eval %s has no files there; leave --data out", c.Data, c.Eval)
+	if err != nil {
+		return dataSet{}, err
 	}
-	return set, err
+	set.measure = true
+	return set, c.dataFits(set, "--eval", c.Eval)
 }
 
 // fits tells whether the network sorts what the set has.

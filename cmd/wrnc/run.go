@@ -273,11 +273,8 @@ func (c *runCommand) source(s *session, set dataSet, net *dsl.Network) (*data.So
 	if err := within("--limit", c.Limit, 1, math.MaxInt32); err != nil {
 		return nil, err
 	}
-	switch {
-	case set.classes > 0 && c.Data != "":
-		return nil, usagef("--data %s: --train %s is a folder and has the data; leave --data out", c.Data, c.Train)
-	case set.folder == "" && c.Data != "":
-		return nil, usagef("--data %s: wrnc makes %s itself and reads no files for it", c.Data, set.name)
+	if err := c.dataFits(set, "--train", c.Train); err != nil {
+		return nil, err
 	}
 	src, err := s.open(set, c.folder(set, net), net.Input)
 	if err != nil {
@@ -291,6 +288,20 @@ func (c *runCommand) source(s *session, set dataSet, net *dsl.Network) (*data.So
 		src = limited(src, *c.Limit)
 	}
 	return src, nil
+}
+
+// dataFits refuses --data where the set, which a flag named, has its files elsewhere or
+// has none.
+func (c *runCommand) dataFits(set dataSet, flag, name string) error {
+	switch {
+	case c.Data == "":
+		return nil
+	case set.classes > 0:
+		return usagef("--data %s: %s %s is a folder and has the data; leave --data out", c.Data, flag, name)
+	case set.folder == "":
+		return usagef("--data %s: wrnc makes %s itself and reads no files for it", c.Data, set.name)
+	}
+	return nil
 }
 
 // folder is where the data's files lie; "" where it has none.
