@@ -97,7 +97,7 @@ func (c *runCommand) evaluate(s *session) (err error) {
 		return err
 	}
 	for _, note := range src.Notes {
-		fmt.Fprintf(c.words(s), "note: %s\n", note)
+		fmt.Fprintf(c.words(s), "note: %s\n", harmless(note))
 	}
 	m, err := compileAlone(t.net, "eval", compiler.Options{Batch: t.batch, Precision: c.precision(), Fuse: !c.NoFuse, Verify: true})
 	if err != nil {

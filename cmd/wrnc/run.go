@@ -146,7 +146,7 @@ func (c *runCommand) job(s *session, words io.Writer) (j job, err error) {
 		return fail(err)
 	}
 	for _, note := range src.Notes {
-		fmt.Fprintf(words, "note: %s\n", note)
+		fmt.Fprintf(words, "note: %s\n", harmless(note))
 	}
 	text, err := c.text(set)
 	if err != nil {
