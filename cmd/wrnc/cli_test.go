@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,7 +38,9 @@ func TestCommands(t *testing.T) {
 		Dir: "../../testdata/cli",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("WRNC_LIBCUDA", noLibrary)
-			return nil
+			bench, err := filepath.Abs("../../bench")
+			e.Setenv("BENCH", bench)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":      exits,
