@@ -22,7 +22,7 @@ func fakeCUDA(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	dir := ts.MkAbs("gpu")
 	ts.Check(os.MkdirAll(dir, 0o777))
-	for variable, source := range map[string]string{"WRNC_LIBCUDA": "driver/testdata/libcuda.c", "WRNC_NVRTC": "nvrtc/testdata/libnvrtc.c"} {
+	for variable, source := range map[string]string{"WRNC_LIBCUDA": "libcuda/testdata/libcuda.c", "WRNC_NVRTC": "nvrtc/testdata/libnvrtc.c"} {
 		library := filepath.Join(dir, variable+".so")
 		out, err := exec.Command("gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", library,
 			filepath.Join("..", "..", "runtime", "cuda", source), "-lpthread").CombinedOutput()

@@ -61,7 +61,9 @@ const imports = `
 	runtime/cuda/cubin: runtime/cuda/toolkit
 	runtime/cuda/cache:
 	runtime/cuda/jit:   runtime/cuda/cache runtime/cuda/nvrtc
-	runtime/cuda/driver: runtime/cuda runtime/cuda/jit github.com/ebitengine/purego
+	runtime/cuda/libcuda: github.com/ebitengine/purego
+	runtime/cuda/libcuda/gorgonia: runtime/cuda/libcuda gorgonia.org/cu
+	runtime/cuda/driver: runtime/cuda runtime/cuda/jit runtime/cuda/libcuda
 	runtime/cuda/facts: runtime/cuda compiler/plan kernels/f32
 	runtime/cuda/contract: runtime/cuda compiler/plan kernels github.com/stretchr/testify
 	runtime/cuda/inspect: runtime/cuda/cubin runtime/cuda/nvrtc
@@ -74,6 +76,7 @@ const imports = `
 	cmd/wrnc:           codegen/cuda codegen/glue codegen/report kernels
 	cmd/wrnc:           runtime runtime/cpu runtime/data runtime/checkpoint runtime/metrics runtime/metrics/chart runtime/train runtime/live runtime/network kernels/cpu bench
 	cmd/wrnc:           runtime/cuda runtime/cuda/driver runtime/cuda/jit runtime/cuda/nvrtc
+	cmd/wrnc:           runtime/cuda/libcuda runtime/cuda/libcuda/gorgonia
 	cmd/wrnc:           runtime/verify runtime/cuda/cache runtime/cuda/facts
 	cmd/wrnc:           github.com/alecthomas/kong golang.org/x/term
 

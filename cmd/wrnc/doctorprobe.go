@@ -15,6 +15,7 @@ import (
 	"wrnc/kernels"
 	"wrnc/runtime/cuda/driver"
 	"wrnc/runtime/cuda/jit"
+	"wrnc/runtime/cuda/libcuda"
 	"wrnc/runtime/cuda/nvrtc"
 )
 
@@ -78,11 +79,16 @@ func answerProbe(w io.Writer, what string) error {
 
 // probeGPUs opens every GPU that the driver finds.
 func probeGPUs() (p probedGPUs) {
+	api, err := libcuda.Load()
+	if err != nil {
+		p.Error = describeError(err, errors.Is(err, libcuda.ErrAbsent))
+		return p
+	}
 	for i, count := 0, 1; i < count; i++ {
 		g := probedGPU{}
-		d, err := driver.Open(driver.Options{Device: i})
+		d, err := driver.Open(api, driver.Options{Device: i})
 		if err != nil {
-			g.Error = describeError(err, errors.Is(err, driver.ErrAbsent))
+			g.Error = describeError(err, errors.Is(err, libcuda.ErrAbsent))
 			if i == 0 && p.GPUs == nil {
 				p.Error = g.Error
 			} else {
@@ -105,7 +111,7 @@ func probeGPUs() (p probedGPUs) {
 // describeError takes the advice out of a driver's error.
 func describeError(err error, absent bool) probedError {
 	p := probedError{Text: err.Error(), Absent: absent}
-	var e *driver.Error
+	var e *libcuda.Error
 	if errors.As(err, &e) {
 		p.Text, p.Remedy = strings.TrimSuffix(p.Text, ": "+e.Hint), e.Hint
 	}

@@ -14,6 +14,8 @@ import (
 	"wrnc/runtime/cuda"
 	"wrnc/runtime/cuda/driver"
 	"wrnc/runtime/cuda/jit"
+	"wrnc/runtime/cuda/libcuda"
+	"wrnc/runtime/cuda/libcuda/gorgonia"
 )
 
 // gpu is an open GPU.
@@ -23,11 +25,39 @@ type gpu interface {
 	MemInfo() (free, total int, err error)
 }
 
-// openDriver opens a GPU by its driver, and what compiles its kernels. Either alone is
-// of no use.
-func openDriver(device int, o jit.Options) (gpu, error) {
+// checkDriver refuses a value of --driver that this wrnc does not have.
+func checkDriver(name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := oneOf("--driver", name, "purego", "gorgonia"); err != nil {
+		return err
+	}
+	if name == "gorgonia" {
+		if _, err := gorgonia.Load(); err != nil {
+			return usagef("--driver gorgonia: %v", err)
+		}
+	}
+	return nil
+}
+
+// loadCalls returns the calls of a value of --driver.
+func loadCalls(name string) (libcuda.API, error) {
+	if name == "gorgonia" {
+		return gorgonia.Load()
+	}
+	return libcuda.Load()
+}
+
+// openDriver opens a GPU by the calls that --driver names, and what compiles its kernels.
+// Either alone is of no use.
+func openDriver(name string, device int, o jit.Options) (gpu, error) {
+	api, err := loadCalls(name)
+	if err != nil {
+		return nil, err
+	}
 	var compiler *jit.JIT
-	d, err := driver.Open(driver.Options{Device: device, JIT: func() (*jit.JIT, error) { return compiler, nil }})
+	d, err := driver.Open(api, driver.Options{Device: device, JIT: func() (*jit.JIT, error) { return compiler, nil }})
 	if err != nil {
 		return nil, err // not d, which is a typed nil
 	}
@@ -40,6 +70,7 @@ func openDriver(device int, o jit.Options) (gpu, error) {
 // gpuMachine is a GPU of this machine.
 type gpuMachine struct {
 	gpu
+	driver  string // of --driver
 	planned plan.Arch
 	options cuda.Options
 }
@@ -54,7 +85,7 @@ func openGPU(o machineChoice) (machine, error) {
 	case o.device != nil:
 		device = *o.device
 	}
-	d, err := o.gpu(device, jit.Options{Note: o.note, Progress: o.compiling})
+	d, err := o.gpu(o.driver, device, jit.Options{Note: o.note, Progress: o.compiling})
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +98,7 @@ func openGPU(o machineChoice) (machine, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return &gpuMachine{d, arch, cuda.Options{Headers: kernels.Headers(), Poison: o.poison, NoGraphs: o.noGraph}}, nil
+	return &gpuMachine{d, o.driver, arch, cuda.Options{Headers: kernels.Headers(), Poison: o.poison, NoGraphs: o.noGraph}}, nil
 }
 
 func (o machineChoice) note(text string) { fmt.Fprintf(o.words, "note: %s\n", text) }
@@ -86,11 +117,18 @@ func (o machineChoice) compiling(p jit.Progress) {
 	}
 }
 
-func (g *gpuMachine) arch() plan.Arch  { return g.planned }
-func (g *gpuMachine) describe() string { return fmt.Sprintf("%s, %s", g.planned.ISA, g.device()) }
-func (g *gpuMachine) device() string   { return g.Info().Name }
-func (g *gpuMachine) workers() int     { return 0 }
-func (g *gpuMachine) close() error     { return g.Close() }
+func (g *gpuMachine) arch() plan.Arch { return g.planned }
+func (g *gpuMachine) device() string  { return g.Info().Name }
+func (g *gpuMachine) workers() int    { return 0 }
+func (g *gpuMachine) close() error    { return g.Close() }
+
+func (g *gpuMachine) describe() string {
+	by := ""
+	if g.driver != "" {
+		by = " by " + g.driver
+	}
+	return fmt.Sprintf("%s, %s%s", g.planned.ISA, g.device(), by)
+}
 
 // afford refuses before anything is compiled what the executor could not take later.
 func (g *gpuMachine) afford(planned memory) error {

@@ -19,6 +19,7 @@ import (
 	"wrnc/runtime/cuda/driver"
 	"wrnc/runtime/cuda/emulator"
 	"wrnc/runtime/cuda/jit"
+	"wrnc/runtime/cuda/libcuda"
 	"wrnc/runtime/data/datatest"
 	"wrnc/runtime/live"
 	"wrnc/runtime/metrics"
@@ -49,9 +50,9 @@ func onGPUs(t *testing.T, test func(t *testing.T, open opener)) {
 	})
 	t.Run("GPU", func(t *testing.T) {
 		t.Setenv("WRNC_LIBCUDA", systemLibcuda)
-		driver.OpenForTest(t)
+		driver.OpenForTest(t, libcuda.Load)
 		test(t, func(o jit.Options) (cuda.Driver, driver.Info, error) {
-			d, err := openDriver(0, o)
+			d, err := openDriver("", 0, o)
 			if err != nil {
 				return nil, driver.Info{}, err
 			}
@@ -61,8 +62,8 @@ func onGPUs(t *testing.T, test func(t *testing.T, open opener)) {
 }
 
 // with opens it with so much of its memory free.
-func (open opener) with(free int) func(int, jit.Options) (gpu, error) {
-	return func(_ int, o jit.Options) (gpu, error) {
+func (open opener) with(free int) func(string, int, jit.Options) (gpu, error) {
+	return func(_ string, _ int, o jit.Options) (gpu, error) {
 		d, info, err := open(o)
 		return &metered{d, info, free}, err
 	}

@@ -180,7 +180,7 @@ func serve(t *testing.T, src *data.Source, args ...string) *served {
 }
 
 // serveOn is serve with a way to open GPUs.
-func serveOn(t *testing.T, open func(int, jit.Options) (gpu, error), src *data.Source, args ...string) *served {
+func serveOn(t *testing.T, open func(string, int, jit.Options) (gpu, error), src *data.Source, args ...string) *served {
 	p := &served{t: t, said: &words{}, errors: &words{}, code: make(chan int, 1)}
 	s := newSession(p.said, p.errors)
 	s.gpu = open

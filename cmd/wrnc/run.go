@@ -32,6 +32,7 @@ type runCommand struct {
 	Threads   *int     `help:"cpu: worker threads, by default one a CPU; results do not depend on them." placeholder:"N"`
 	Target    string   `help:"auto (the GPU where there is one), cuda or cpu." default:"auto" placeholder:"T"`
 	Device    *int     `help:"cuda: the number of the GPU, among those of CUDA_VISIBLE_DEVICES; 0 by default." placeholder:"N"`
+	Driver    string   `help:"cuda: what calls NVIDIA's driver: purego, the default, or gorgonia, where wrnc is built with it." placeholder:"D"`
 	ISA       string   `name:"isa" help:"cpu: instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
 	Precision string   `help:"f32, the default; or for cuda tf32 or bf16, which use tensor cores." placeholder:"P"`
 	Out       string   `help:"Folder to keep the run in; by default a new one in runs." placeholder:"DIR"`
@@ -182,7 +183,10 @@ func (c *runCommand) machine(s *session) (target, machine, error) {
 	if err := within("--threads", c.Threads, 1, maxThreads); err != nil {
 		return fail(err)
 	}
-	o := machineChoice{isa: c.ISA, threads: runtime.GOMAXPROCS(0), device: c.Device, precision: c.precision(), poison: c.Poison, noGraph: c.NoGraph, words: c.words(s), gpu: s.gpu,
+	if err := checkDriver(c.Driver); err != nil {
+		return fail(err)
+	}
+	o := machineChoice{isa: c.ISA, threads: runtime.GOMAXPROCS(0), device: c.Device, driver: c.Driver, precision: c.precision(), poison: c.Poison, noGraph: c.NoGraph, words: c.words(s), gpu: s.gpu,
 		quiet: c.Eval != "" || c.Infer != ""}
 	if c.Threads != nil {
 		o.threads = *c.Threads

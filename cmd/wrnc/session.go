@@ -19,7 +19,7 @@ type session struct {
 	noColor        bool // https://no-color.org
 	now            func() time.Time
 	open           func(set dataSet, folder string, input [3]int) (*data.Source, error) // reads a data set
-	gpu            func(device int, o jit.Options) (gpu, error)
+	gpu            func(driver string, device int, o jit.Options) (gpu, error)
 }
 
 // read reads what is wanted of the data set from its folder.

@@ -32,13 +32,14 @@ type machineType struct{ isa, arch string }
 type machineChoice struct {
 	isa       string // of --isa; auto where it says nothing
 	threads   int
-	device    *int // of --device
+	device    *int   // of --device
+	driver    string // of --driver; empty where it says nothing
 	precision ir.DType
 	poison    bool
 	noGraph   bool      // of --no-graph
 	words     io.Writer // what people read
 	quiet     bool      // auto does not tell why it takes no GPU
-	gpu       func(device int, o jit.Options) (gpu, error)
+	gpu       func(driver string, device int, o jit.Options) (gpu, error)
 }
 
 // machine is a machine to train on.
@@ -112,6 +113,9 @@ func openCPU(o machineChoice) (machine, error) {
 	}
 	if o.device != nil {
 		return nil, usagef("--device %d: only --target cuda has devices", *o.device)
+	}
+	if o.driver != "" {
+		return nil, usagef("--driver %s: only --target cuda has a driver", o.driver)
 	}
 	isa, err := chooseISA(o.isa, kernels.Available())
 	if err != nil {

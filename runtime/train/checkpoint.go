@@ -159,14 +159,15 @@ func (r *run) checkpoint() error {
 	return nil
 }
 
-// prune removes checkpoints but the newest, that of the best epoch, and those of
-// every KeepEvery-th epoch. The newest is safe on the disk by now.
+// prune removes checkpoints but the newest, that of the best epoch, those of every
+// KeepEvery-th epoch, and the one at which the run stands, which is safe on the disk
+// by now.
 func (r *run) prune() error {
 	kept, err := Checkpoints(r.o.Dir)
 	if err != nil {
 		return err
 	}
-	needed := map[int64]bool{}
+	needed := map[int64]bool{r.at.Step: true}
 	for i, e := range r.at.Epochs {
 		if i+1 == r.at.BestEpoch || r.o.KeepEvery > 0 && (i+1)%r.o.KeepEvery == 0 {
 			needed[e.Step] = true

@@ -211,6 +211,28 @@ func TestPruningAfterTheWrite(t *testing.T) {
 	require.Equal(t, []int64{3, 4, 6}, steps(t, o.Dir))
 }
 
+// TestPruningLeftUndone: a process that ended between its last checkpoint and the
+// removal of older ones leaves that to the next.
+func TestPruningLeftUndone(t *testing.T) {
+	ex, m := module()
+	o := long(t)
+	_, err := Run(t.Context(), ex, m, source(), o)
+	require.NoError(t, err)
+	kept, err := Checkpoints(o.Dir)
+	require.NoError(t, err)
+	want := steps(t, o.Dir)
+	text, err := os.ReadFile(kept[0].Path)
+	require.NoError(t, err)
+	old := strings.Replace(kept[0].Path, fmt.Sprintf("%012d", kept[0].Step), fmt.Sprintf("%012d", 1), 1)
+	require.NoError(t, os.WriteFile(old, text, 0o666))
+	require.Len(t, steps(t, o.Dir), len(want)+1)
+
+	o.From = newest(t, o.Dir)
+	_, err = Run(t.Context(), ex, m, source(), o)
+	require.NoError(t, err)
+	require.Equal(t, want, steps(t, o.Dir))
+}
+
 func TestOtherFilesAreNoCheckpoints(t *testing.T) {
 	dir := t.TempDir()
 	require.Empty(t, steps(t, dir))

@@ -133,6 +133,9 @@ func (r *run) begin() error {
 	if err := r.checkBest(); err != nil {
 		return err
 	}
+	if err := r.prune(); err != nil { // likewise
+		return &SaveError{r.saved, err}
+	}
 	return r.scaleRates()
 }
 

@@ -1,6 +1,4 @@
-// Package driver is a GPU as a [cuda.Driver], over NVIDIA's libcuda, which it loads
-// at run time: a program with this package needs no cgo and starts where there is no
-// driver.
+// Package driver is a GPU as a [cuda.Driver], over the calls of NVIDIA's libcuda.
 //
 //	Open    libcuda ─ device ─ context ─ stream, staging
 //	Write   source ─ copy ─> staging (pinned, two halves) ─ stream ─> device
@@ -14,17 +12,12 @@ package driver
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
-	"strings"
-	"unsafe"
 
 	"wrnc/runtime/cuda"
 	"wrnc/runtime/cuda/jit"
+	"wrnc/runtime/cuda/libcuda"
 )
-
-// oldestDriver is the CUDA of the oldest NVRTC that wrnc loads.
-const oldestDriver = 12000
 
 // oldestMajor is the compute capability from which on kernels run: sm_80.
 const oldestMajor = 8
@@ -32,9 +25,6 @@ const oldestMajor = 8
 // Options choose a device.
 type Options struct {
 	Device int
-
-	// Library is the path of libcuda; where empty, $WRNC_LIBCUDA or the system's.
-	Library string
 
 	// JIT returns what compiles texts. It is called by the first Load: a device
 	// without kernels needs no compiler.
@@ -55,21 +45,22 @@ type Info struct {
 // Device is an open device. After an error of the device every method returns it
 // again, and all that is left to do is Close.
 type Device struct {
-	l       *library
+	api     libcuda.API
 	o       Options
 	info    Info
-	ordinal int32
-	context uintptr
-	stream  uintptr
+	id      libcuda.Device
+	context libcuda.Context
+	stream  libcuda.Stream
 	staging staging
 	jit     *jit.JIT
 
-	buffers map[cuda.Ptr]int // bytes of each allocation
-	kernels map[cuda.Function]*kernel
-	last    cuda.Function
-	graphs  map[cuda.Graph]graph
-	events  map[cuda.Event]bool
-	launch  launch
+	buffers  map[cuda.Ptr]int // bytes of each allocation
+	kernels  map[cuda.Function]*kernel
+	last     cuda.Function
+	graphs   map[cuda.Graph]graph
+	events   map[cuda.Event]bool
+	params   *parameters // of a launch; apart, as C may not see memory that points to Go's
+	launched launched
 
 	lost   error // what the device said
 	closed bool
@@ -77,13 +68,9 @@ type Device struct {
 
 var _ cuda.Driver = (*Device)(nil)
 
-// Open finds a GPU, or says in a sentence why there is none and what to do.
-func Open(o Options) (*Device, error) {
-	l, err := find(o)
-	if err != nil {
-		return nil, err
-	}
-	d := &Device{l: l, o: o, buffers: map[cuda.Ptr]int{}, kernels: map[cuda.Function]*kernel{}, graphs: map[cuda.Graph]graph{}, events: map[cuda.Event]bool{}}
+// Open takes a GPU into use, or says in a sentence why there is none and what to do.
+func Open(api libcuda.API, o Options) (*Device, error) {
+	d := &Device{api: api, o: o, buffers: map[cuda.Ptr]int{}, kernels: map[cuda.Function]*kernel{}, graphs: map[cuda.Graph]graph{}, events: map[cuda.Event]bool{}, params: new(parameters)}
 	if err := d.identify(); err != nil {
 		return nil, err
 	}
@@ -96,112 +83,74 @@ func Open(o Options) (*Device, error) {
 	return d, nil
 }
 
-// find loads libcuda.
-func find(o Options) (*library, error) {
-	paths := []string{"libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"}
-	if named := os.Getenv("WRNC_LIBCUDA"); named != "" {
-		paths = []string{named}
-	}
-	if o.Library != "" {
-		paths = []string{o.Library}
-	}
-	var first error
-	for _, path := range paths {
-		l, err := open(path)
-		if err == nil {
-			return l, nil
-		}
-		var lack *lackError
-		if errors.As(err, &lack) {
-			return nil, err
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	err := fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", first)
-	if strings.Contains(first.Error(), "No such file") { // else there is one, which cannot be loaded
-		err = absent{err}
-	}
-	return nil, err
-}
-
 // identify asks for what needs no context, and refuses what kernels do not run on.
 func (d *Device) identify() error {
-	if err := d.l.do(cuInit, 0); err != nil {
-		var e *Error
-		none := errors.As(err, &e) && e.Code == codeNoDevice
-		if err = fmt.Errorf("no GPU: %w", err); none {
-			err = absent{err}
-		}
+	if err := d.api.Init(); err != nil {
+		return fmt.Errorf("no GPU: %w", err)
+	}
+	var err error
+	if d.info.Driver, err = d.api.DriverGetVersion(); err != nil {
 		return err
 	}
-	var version, count, major, minor, processors, shared int32
-	if err := d.l.do(cuDriverGetVersion, uintptr(unsafe.Pointer(&version))); err != nil {
-		return err
-	}
-	d.info.Driver = int(version)
-	if d.info.Driver < oldestDriver {
+	if d.info.Driver < libcuda.OldestDriver {
 		return fmt.Errorf("the driver knows CUDA %s, and kernels are compiled by CUDA %s or newer: update NVIDIA's driver",
-			cudaVersion(d.info.Driver), cudaVersion(oldestDriver))
+			libcuda.Version(d.info.Driver), libcuda.Version(libcuda.OldestDriver))
 	}
-	if err := d.l.do(cuDeviceGetCount, uintptr(unsafe.Pointer(&count))); err != nil {
-		return err
-	}
-	d.info.Devices = int(count)
+	count, err := d.api.DeviceGetCount()
+	d.info.Devices = count
 	switch {
+	case err != nil:
+		return err
 	case count < 1:
-		return absent{fmt.Errorf("the driver finds no GPU: %s", hints[codeNoDevice])}
-	case d.o.Device < 0 || d.o.Device >= int(count):
+		return libcuda.Absent(fmt.Errorf("the driver finds no GPU: %s", libcuda.Hint(libcuda.CodeNoDevice)))
+	case d.o.Device < 0 || d.o.Device >= count:
 		return fmt.Errorf("there is no GPU %d: the driver finds %d, numbered from 0", d.o.Device, count)
 	}
-	if err := d.l.do(cuDeviceGet, uintptr(unsafe.Pointer(&d.ordinal)), uintptr(d.o.Device)); err != nil {
+	if d.id, err = d.api.DeviceGet(d.o.Device); err != nil {
 		return err
 	}
-	var name [256]byte
-	if err := d.l.do(cuDeviceGetName, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)), uintptr(d.ordinal)); err != nil {
+	if d.info.Name, err = d.api.DeviceGetName(d.id); err != nil {
 		return err
 	}
-	d.info.Name, _, _ = strings.Cut(string(name[:]), "\x00")
-	var memory uintptr
-	if err := d.l.do(cuDeviceTotalMem, uintptr(unsafe.Pointer(&memory)), uintptr(d.ordinal)); err != nil {
+	if d.info.Memory, err = d.api.DeviceTotalMem(d.id); err != nil {
 		return err
 	}
 	for _, a := range []struct {
-		number uintptr
-		value  *int32
-	}{{attributeMajor, &major}, {attributeMinor, &minor}, {attributeProcessors, &processors}, {attributeShared, &shared}} {
-		if err := d.l.do(cuDeviceGetAttribute, uintptr(unsafe.Pointer(a.value)), a.number, uintptr(d.ordinal)); err != nil {
+		attribute libcuda.Attribute
+		value     *int
+	}{{libcuda.Major, &d.info.Major}, {libcuda.Minor, &d.info.Minor}, {libcuda.Processors, &d.info.Processors}, {libcuda.Shared, &d.info.Shared}} {
+		if *a.value, err = d.api.DeviceGetAttribute(d.id, a.attribute); err != nil {
 			return err
 		}
 	}
-	d.info.Memory, d.info.Major, d.info.Minor, d.info.Processors, d.info.Shared = int(memory), int(major), int(minor), int(processors), int(shared)
 	if d.info.Major < oldestMajor {
-		return absent{fmt.Errorf("%s is an sm_%d%d, and kernels need an sm_80 or newer: use --target cpu", d.info.Name, major, minor)}
+		return libcuda.Absent(fmt.Errorf("%s is an sm_%d%d, and kernels need an sm_80 or newer: use --target cpu", d.info.Name, d.info.Major, d.info.Minor))
 	}
 	return nil
 }
 
 // start takes what every use of the device needs.
 func (d *Device) start() error {
-	if err := d.l.do(cuDevicePrimaryCtxRetain, uintptr(unsafe.Pointer(&d.context)), uintptr(d.ordinal)); err != nil {
-		d.context = 0
+	context, err := d.api.DevicePrimaryCtxRetain(d.id)
+	if err != nil {
 		return d.explainContext(err)
 	}
-	if err := d.l.do(cuCtxSetCurrent, d.context); err != nil {
+	d.context = context
+	if err := d.api.CtxSetCurrent(d.context); err != nil {
 		return err
 	}
-	if err := d.l.do(cuStreamCreate, uintptr(unsafe.Pointer(&d.stream)), streamNonBlocking); err != nil {
-		d.stream = 0
+	stream, err := d.api.StreamCreate()
+	if err != nil {
 		return d.explainContext(err)
 	}
-	return d.staging.allocate(d)
+	d.stream = stream
+	return d.staging.allocate(d.api)
 }
 
 // explainContext adds to an error for want of memory how much there would be.
 func (d *Device) explainContext(err error) error {
-	var e *Error
-	if errors.As(err, &e) && e.Code == codeOutOfMemory {
+	var e *libcuda.Error
+	if errors.As(err, &e) && e.Code == libcuda.CodeOutOfMemory {
 		e.Hint = fmt.Sprintf("not even a context fits in what other processes leave of its %d bytes; nvidia-smi lists them", d.info.Memory)
 	}
 	return err
@@ -220,28 +169,21 @@ func (d *Device) enter() error {
 	case d.lost != nil:
 		return d.lost
 	}
-	return d.do(cuCtxSetCurrent, d.context)
+	return d.failed(d.api.CtxSetCurrent(d.context))
 }
 
 func (d *Device) leave() { runtime.UnlockOSThread() }
 
-// do calls a function of the library between enter and leave. An error of the
-// device is kept.
-//
-//go:uintptrescapes
-func (d *Device) do(f function, args ...uintptr) error {
-	return d.failed(d.l.do(f, args...))
-}
-
-// failed keeps an error after which the device is of no use.
+// failed passes on the error of a call between enter and leave, and keeps one after
+// which the device is of no use.
 func (d *Device) failed(err error) error {
-	var e *Error
-	if !errors.As(err, &e) || !sticky(e.Code) {
+	var e *libcuda.Error
+	if !errors.As(err, &e) || !libcuda.Sticky(e.Code) {
 		return err
 	}
 	d.lost = err
-	if d.launch.count > 0 {
-		d.lost = fmt.Errorf("one of %d launches failed, the last of which was %s: %w", d.launch.count, d.launch.last, err)
+	if d.launched.count > 0 {
+		d.lost = fmt.Errorf("one of %d launches failed, the last of which was %s: %w", d.launched.count, d.launched.last, err)
 	}
 	return d.lost
 }
@@ -256,7 +198,7 @@ func (d *Device) Sync() error {
 }
 
 func (d *Device) sync() error {
-	if err := d.do(cuStreamSynchronize, d.stream); err != nil {
+	if err := d.failed(d.api.StreamSynchronize(d.stream)); err != nil {
 		return err
 	}
 	d.idle()
@@ -265,7 +207,7 @@ func (d *Device) sync() error {
 
 // idle notes that the device has done all that was asked for.
 func (d *Device) idle() {
-	d.launch.count = 0
+	d.launched.count = 0
 	d.staging.idle()
 }
 
@@ -279,7 +221,7 @@ func (d *Device) Close() error {
 	defer d.leave()
 	err := d.enter()
 	if err != nil {
-		_ = d.l.do(cuCtxSetCurrent, d.context)
+		_ = d.api.CtxSetCurrent(d.context)
 	}
 	late := d.release()
 	d.closed = true
@@ -295,36 +237,33 @@ func (d *Device) Close() error {
 // release gives back all there is, and returns the first thing that went wrong.
 func (d *Device) release() error {
 	var first error
-	try := func(f function, args ...uintptr) {
-		if err := d.l.do(f, args...); err != nil && first == nil {
+	try := func(err error) {
+		if first == nil {
 			first = err
 		}
 	}
 	if d.stream != 0 {
-		try(cuStreamSynchronize, d.stream)
+		try(d.api.StreamSynchronize(d.stream))
 	}
 	for g := range d.graphs {
-		try(cuGraphExecDestroy, uintptr(g))
+		try(d.api.GraphExecDestroy(libcuda.GraphExec(g)))
 	}
 	for _, k := range d.kernels {
-		try(cuModuleUnload, k.module)
+		try(d.api.ModuleUnload(k.module))
 	}
 	for p := range d.buffers {
-		try(cuMemFree, uintptr(p))
+		try(d.api.MemFree(libcuda.Memory(p)))
 	}
 	for e := range d.events {
-		try(cuEventDestroy, uintptr(e))
+		try(d.api.EventDestroy(libcuda.Event(e)))
 	}
-	d.staging.release(try)
+	d.staging.release(d.api, try)
 	if d.stream != 0 {
-		try(cuStreamDestroy, d.stream)
+		try(d.api.StreamDestroy(d.stream))
 	}
 	if d.context != 0 {
-		try(cuCtxSetCurrent, 0)
-		try(cuDevicePrimaryCtxRelease, uintptr(d.ordinal))
+		try(d.api.CtxSetCurrent(0))
+		try(d.api.DevicePrimaryCtxRelease(d.id))
 	}
 	return first
 }
-
-// cudaVersion is 13.1 for 13010.
-func cudaVersion(n int) string { return fmt.Sprintf("%d.%d", n/1000, n%1000/10) }

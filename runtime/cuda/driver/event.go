@@ -3,9 +3,9 @@ package driver
 import (
 	"fmt"
 	"time"
-	"unsafe"
 
 	"wrnc/runtime/cuda"
+	"wrnc/runtime/cuda/libcuda"
 )
 
 // NewEvent is cuda.Driver's.
@@ -14,8 +14,8 @@ func (d *Device) NewEvent() (cuda.Event, error) {
 	if err := d.enter(); err != nil {
 		return 0, err
 	}
-	var e uintptr
-	if err := d.do(cuEventCreate, uintptr(unsafe.Pointer(&e)), eventDefault); err != nil {
+	e, err := d.api.EventCreate(true)
+	if err := d.failed(err); err != nil {
 		return 0, err
 	}
 	d.events[cuda.Event(e)] = true
@@ -23,26 +23,36 @@ func (d *Device) NewEvent() (cuda.Event, error) {
 }
 
 // FreeEvent is cuda.Driver's.
-func (d *Device) FreeEvent(e cuda.Event) error { return d.onEvent(e, true, cuEventDestroy, uintptr(e)) }
+func (d *Device) FreeEvent(e cuda.Event) error {
+	defer d.leave()
+	if err := d.enterFor(e); err != nil {
+		return err
+	}
+	if err := d.failed(d.api.EventDestroy(libcuda.Event(e))); err != nil {
+		return err
+	}
+	delete(d.events, e)
+	return nil
+}
 
 // Record is cuda.Driver's.
 func (d *Device) Record(e cuda.Event) error {
-	return d.onEvent(e, false, cuEventRecord, uintptr(e), d.stream)
+	defer d.leave()
+	if err := d.enterFor(e); err != nil {
+		return err
+	}
+	return d.failed(d.api.EventRecord(libcuda.Event(e), d.stream))
 }
 
-func (d *Device) onEvent(e cuda.Event, end bool, f function, args ...uintptr) error {
-	defer d.leave()
+// enterFor enters to use events.
+func (d *Device) enterFor(events ...cuda.Event) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
-	if !d.events[e] {
-		return fmt.Errorf("there is no event %#x", uint64(e))
-	}
-	if err := d.do(f, args...); err != nil {
-		return err
-	}
-	if end {
-		delete(d.events, e)
+	for _, e := range events {
+		if !d.events[e] {
+			return fmt.Errorf("there is no event %#x", uint64(e))
+		}
 	}
 	return nil
 }
@@ -50,20 +60,14 @@ func (d *Device) onEvent(e cuda.Event, end bool, f function, args ...uintptr) er
 // Elapsed is cuda.Driver's.
 func (d *Device) Elapsed(from, to cuda.Event) (time.Duration, error) {
 	defer d.leave()
-	if err := d.enter(); err != nil {
+	if err := d.enterFor(from, to); err != nil {
 		return 0, err
 	}
 	for _, e := range []cuda.Event{from, to} {
-		if !d.events[e] {
-			return 0, fmt.Errorf("there is no event %#x", uint64(e))
-		}
-		if err := d.do(cuEventSynchronize, uintptr(e)); err != nil {
+		if err := d.failed(d.api.EventSynchronize(libcuda.Event(e))); err != nil {
 			return 0, err
 		}
 	}
-	var ms float32
-	if err := d.do(cuEventElapsedTime, uintptr(unsafe.Pointer(&ms)), uintptr(from), uintptr(to)); err != nil {
-		return 0, err
-	}
-	return time.Duration(float64(ms) * float64(time.Millisecond)), nil
+	ms, err := d.api.EventElapsedTime(libcuda.Event(from), libcuda.Event(to))
+	return time.Duration(float64(ms) * float64(time.Millisecond)), d.failed(err)
 }

@@ -2,11 +2,8 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -16,40 +13,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wrnc/runtime/cuda/jit"
+	"wrnc/runtime/cuda/libcuda"
 	"wrnc/runtime/cuda/nvrtc"
 )
 
 func TestMain(m *testing.M) {
 	nvrtc.Worker()
 	code := m.Run()
-	if folder != "" {
-		_ = os.RemoveAll(folder)
-	}
+	cleanUp()
 	os.Exit(code)
 }
 
-var folder string // of the fake library
-
-// built compiles the fake library once.
-var built = sync.OnceValues(func() (string, error) {
-	cc, err := exec.LookPath("gcc")
-	if err != nil {
-		return "", err
-	}
-	if folder, err = os.MkdirTemp("", "wrnc-libcuda-"); err != nil {
-		return "", err
-	}
-	path := filepath.Join(folder, "libcuda.so.1")
-	cmd := exec.Command(cc, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", path, filepath.Join("testdata", "libcuda.c"), "-lpthread")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return path, nil
-})
-
 // fake is the fake library: what a test tells it and asks it.
 type fake struct {
-	path      string
+	api       libcuda.API
 	set       func(name string, value int64)
 	fail      func(function string, nth, code int32)
 	reset     func(trace int32)
@@ -63,14 +40,10 @@ type fake struct {
 // newFake returns the library as it is when newly loaded.
 func newFake(t testing.TB) *fake {
 	t.Helper()
-	path, err := built()
-	if errors.Is(err, exec.ErrNotFound) && os.Getenv("WRNC_REQUIRE_CUDA_TOOLS") == "" {
-		t.Skip("the driver is tested on a library that gcc makes: ", err)
-	}
-	require.NoError(t, err)
+	path, api := library(t)
 	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	require.NoError(t, err)
-	f := &fake{path: path}
+	f := &fake{api: api}
 	for name, to := range map[string]any{"fake_set": &f.set, "fake_fail": &f.fail, "fake_reset": &f.reset, "fake_left": &f.left, "fake_fired": &f.fired,
 		"fake_trace": &f.trace, "fake_launches": &f.launches, "fake_arguments": &f.arguments} {
 		purego.RegisterLibFunc(to, handle, name)
@@ -82,7 +55,7 @@ func newFake(t testing.TB) *fake {
 // open opens the fake device with the fake compiler.
 func (f *fake) open(t testing.TB, change func(*Options)) *Device {
 	t.Helper()
-	d, err := Open(f.options(change))
+	d, err := Open(f.api, f.options(change))
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, d.Close())
@@ -92,7 +65,7 @@ func (f *fake) open(t testing.TB, change func(*Options)) *Device {
 }
 
 func (f *fake) options(change func(*Options)) Options {
-	o := Options{Library: f.path, JIT: func() (*jit.JIT, error) { return jit.New(&stand{}, jit.Options{}), nil }}
+	o := Options{JIT: func() (*jit.JIT, error) { return jit.New(&stand{}, jit.Options{}), nil }}
 	if change != nil {
 		change(&o)
 	}

@@ -2,9 +2,9 @@ package driver
 
 import (
 	"fmt"
-	"unsafe"
 
 	"wrnc/runtime/cuda"
+	"wrnc/runtime/cuda/libcuda"
 )
 
 // graph is what messages say of launches that were captured. Its handle is the
@@ -20,22 +20,22 @@ func (d *Device) Capture(launches []cuda.Launch) (cuda.Graph, error) {
 	if err := d.enter(); err != nil {
 		return 0, err
 	}
-	if err := d.do(cuStreamBeginCapture, d.stream, captureThread); err != nil {
+	if err := d.failed(d.api.StreamBeginCapture(d.stream)); err != nil {
 		return 0, err
 	}
 	g, failure := d.enqueueAll(launches)
-	var captured uintptr
-	err := d.do(cuStreamEndCapture, d.stream, uintptr(unsafe.Pointer(&captured)))
-	if failure == nil {
+	captured, err := d.api.StreamEndCapture(d.stream)
+	if err = d.failed(err); failure == nil {
 		failure = err // else it follows from the failure
 	}
-	var handle uintptr
+	var handle libcuda.GraphExec
 	if failure == nil {
-		failure = d.do(cuGraphInstantiate, uintptr(unsafe.Pointer(&handle)), captured, 0)
+		handle, err = d.api.GraphInstantiate(captured)
+		failure = d.failed(err)
 	}
 	if captured != 0 {
-		if err := d.do(cuGraphDestroy, captured); failure == nil && err != nil {
-			_ = d.l.do(cuGraphExecDestroy, handle)
+		if err := d.failed(d.api.GraphDestroy(captured)); failure == nil && err != nil {
+			_ = d.api.GraphExecDestroy(handle)
 			failure = err
 		}
 	}
@@ -69,11 +69,11 @@ func (d *Device) Replay(handle cuda.Graph) error {
 	if !ok {
 		return fmt.Errorf("there is no graph %#x", uint64(handle))
 	}
-	if err := d.do(cuGraphLaunch, uintptr(handle), d.stream); err != nil {
+	if err := d.failed(d.api.GraphLaunch(libcuda.GraphExec(handle), d.stream)); err != nil {
 		return err
 	}
-	d.launch.count += g.count
-	d.launch.last = g.last
+	d.launched.count += g.count
+	d.launched.last = g.last
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (d *Device) Discard(handle cuda.Graph) error {
 	if _, ok := d.graphs[handle]; !ok {
 		return fmt.Errorf("there is no graph %#x", uint64(handle))
 	}
-	if err := d.do(cuGraphExecDestroy, uintptr(handle)); err != nil {
+	if err := d.failed(d.api.GraphExecDestroy(libcuda.GraphExec(handle))); err != nil {
 		return err
 	}
 	delete(d.graphs, handle)

@@ -4,33 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"unsafe"
 
 	"wrnc/runtime/cuda"
 	"wrnc/runtime/cuda/jit"
+	"wrnc/runtime/cuda/libcuda"
 )
 
 // kernel is a loaded text.
 type kernel struct {
 	entry           string
-	module          uintptr
-	handle          uintptr
+	module          libcuda.Module
+	handle          libcuda.Function
 	threads, shared int
 }
 
 // maxParams is the size of the largest struct that a kernel takes.
 const maxParams = 4096
 
-// launch is what a call of cuLaunchKernel points to. It is part of a Device, so that
-// a launch allocates nothing; Go does not move it.
-type launch struct {
-	params [maxParams / 16][2]uint64 // where arguments lie as aligned as a kernel sees them
-	bytes  uintptr
-	extra  [5]uintptr
-	count  int    // since the device was last known to be idle
-	last   string // entry
+// defaultShared is the dynamic shared memory that a function has without asking.
+const defaultShared = 48 << 10
+
+// parameters is where the arguments of a launch lie as aligned as a kernel sees them.
+type parameters [maxParams / 16][2]uint64
+
+// launched is what was started since the device was last known to be idle.
+type launched struct {
+	count int
+	last  string // entry
 }
 
 // Load is cuda.Driver's.
@@ -48,7 +50,7 @@ func (d *Device) Load(t cuda.Texts) ([]cuda.Function, error) {
 		k, err := d.loadKernel(t.Kernels[i], image)
 		if err != nil {
 			for _, k := range loaded {
-				_ = d.l.do(cuModuleUnload, k.module) // the error before this one is told
+				_ = d.api.ModuleUnload(k.module) // the error before this one is told
 			}
 			return nil, fmt.Errorf("kernel %s: %w", t.Kernels[i].Entry, err)
 		}
@@ -94,42 +96,25 @@ func (d *Device) compile(t cuda.Texts) ([]jit.Image, error) {
 	return d.jit.Compile(context.Background(), jit.Target{Major: d.info.Major, Minor: d.info.Minor, Driver: d.info.Driver}, texts, t.Headers)
 }
 
-// loadKernel makes a module of an image and finds its function.
+// loadKernel makes a module of an image and finds its function. What the driver's own
+// compiler says of PTX is part of the error.
 func (d *Device) loadKernel(t cuda.Text, image jit.Image) (*kernel, error) {
-	k := &kernel{entry: t.Entry, threads: t.Threads, shared: t.Shared}
-	if err := d.loadModule(k, image); err != nil {
+	module, log, err := d.api.ModuleLoadDataEx(image.Code)
+	if err := d.failed(err); err != nil {
+		if log = strings.TrimSpace(log); log != "" {
+			return nil, fmt.Errorf("%w\n%s", err, log)
+		}
 		return nil, err
 	}
-	entry := append([]byte(t.Entry), 0)
-	err := d.do(cuModuleGetFunction, uintptr(unsafe.Pointer(&k.handle)), k.module, uintptr(unsafe.Pointer(&entry[0])))
+	handle, err := d.api.ModuleGetFunction(module, t.Entry)
 	if err == nil && t.Shared > defaultShared {
-		err = d.do(cuFuncSetAttribute, k.handle, functionDynamicShared, uintptr(t.Shared))
+		err = d.api.FuncSetAttribute(handle, t.Shared)
 	}
-	if err != nil {
-		_ = d.l.do(cuModuleUnload, k.module)
+	if err := d.failed(err); err != nil {
+		_ = d.api.ModuleUnload(module)
 		return nil, err
 	}
-	return k, nil
-}
-
-// loadModule loads an image. What the driver's own compiler says of PTX is part of
-// the error.
-func (d *Device) loadModule(k *kernel, image jit.Image) error {
-	var pins runtime.Pinner
-	defer pins.Unpin()
-	log := make([]byte, 8<<10)
-	pins.Pin(&log[0])
-	options := [2]int32{jitErrorLog, jitErrorLogBytes}
-	values := [2]uintptr{uintptr(unsafe.Pointer(&log[0])), uintptr(len(log))}
-	err := d.do(cuModuleLoadDataEx, uintptr(unsafe.Pointer(&k.module)), uintptr(unsafe.Pointer(&image.Code[0])), uintptr(len(options)),
-		uintptr(unsafe.Pointer(&options[0])), uintptr(unsafe.Pointer(&values[0])))
-	if err == nil {
-		return nil
-	}
-	if words, _, _ := strings.Cut(string(log), "\x00"); strings.TrimSpace(words) != "" {
-		return fmt.Errorf("%w\n%s", err, strings.TrimSpace(words))
-	}
-	return err
+	return &kernel{entry: t.Entry, module: module, handle: handle, threads: t.Threads, shared: t.Shared}, nil
 }
 
 // Unload is cuda.Driver's.
@@ -142,7 +127,7 @@ func (d *Device) Unload(f cuda.Function) error {
 	if !ok {
 		return fmt.Errorf("there is no function %d", f)
 	}
-	if err := d.do(cuModuleUnload, k.module); err != nil {
+	if err := d.failed(d.api.ModuleUnload(k.module)); err != nil {
 		return err
 	}
 	delete(d.kernels, f)
@@ -159,8 +144,8 @@ func (d *Device) Launch(f cuda.Function, g cuda.Grid, args []byte) error {
 	if err != nil {
 		return err
 	}
-	d.launch.count++
-	d.launch.last = k.entry
+	d.launched.count++
+	d.launched.last = k.entry
 	return nil
 }
 
@@ -170,7 +155,7 @@ func (d *Device) enqueue(launch cuda.Launch) (*kernel, error) {
 	if !ok {
 		return nil, fmt.Errorf("there is no function %d", launch.Function)
 	}
-	l, g, args := &d.launch, launch.Grid, launch.Args
+	g, args := launch.Grid, launch.Args
 	const maxBlocks = 1<<31 - 1
 	switch {
 	case g.Blocks < 1 || g.Blocks > maxBlocks:
@@ -180,11 +165,9 @@ func (d *Device) enqueue(launch cuda.Launch) (*kernel, error) {
 	case len(args) > maxParams:
 		return nil, fmt.Errorf("kernel %s: %d bytes of arguments, at most %d are possible", k.entry, len(args), maxParams)
 	}
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&l.params)), maxParams), args)
-	l.bytes = uintptr(len(args))
-	l.extra = [5]uintptr{launchParams, uintptr(unsafe.Pointer(&l.params)), launchParamsSize, uintptr(unsafe.Pointer(&l.bytes)), launchEnd}
-	if err := d.do(cuLaunchKernel, k.handle, uintptr(g.Blocks), 1, 1, uintptr(g.Threads), 1, 1, uintptr(g.Shared), d.stream, 0,
-		uintptr(unsafe.Pointer(&l.extra))); err != nil {
+	params := unsafe.Pointer(d.params)
+	copy(unsafe.Slice((*byte)(params), maxParams), args)
+	if err := d.failed(d.api.LaunchKernel(k.handle, g.Blocks, g.Threads, g.Shared, d.stream, params, len(args))); err != nil {
 		return nil, fmt.Errorf("kernel %s, %d blocks of %d threads: %w", k.entry, g.Blocks, g.Threads, err)
 	}
 	return k, nil

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"wrnc/runtime/cuda"
+	"wrnc/runtime/cuda/libcuda"
 )
 
 // MemInfo is how much memory is free, and how much the device has.
@@ -18,9 +19,8 @@ func (d *Device) MemInfo() (free, total int, err error) {
 }
 
 func (d *Device) memInfo() (free, total int, err error) {
-	var f, t uintptr
-	err = d.do(cuMemGetInfo, uintptr(unsafe.Pointer(&f)), uintptr(unsafe.Pointer(&t)))
-	return int(f), int(t), err
+	free, total, err = d.api.MemGetInfo()
+	return free, total, d.failed(err)
 }
 
 // Alloc is cuda.Driver's.
@@ -32,10 +32,10 @@ func (d *Device) Alloc(bytes int) (cuda.Ptr, error) {
 	if bytes < 1 {
 		return 0, fmt.Errorf("an allocation of %d bytes", bytes)
 	}
-	var at uint64
-	if err := d.do(cuMemAlloc, uintptr(unsafe.Pointer(&at)), uintptr(bytes)); err != nil {
-		var e *Error
-		if errors.As(err, &e) && e.Code == codeOutOfMemory {
+	at, err := d.api.MemAlloc(bytes)
+	if err := d.failed(err); err != nil {
+		var e *libcuda.Error
+		if errors.As(err, &e) && e.Code == libcuda.CodeOutOfMemory {
 			e.Hint = d.explainMemory(bytes)
 		}
 		return 0, err
@@ -70,7 +70,7 @@ func (d *Device) Free(p cuda.Ptr) error {
 	if _, ok := d.buffers[p]; !ok {
 		return fmt.Errorf("freeing %#x, where no allocation begins", uint64(p))
 	}
-	if err := d.do(cuMemFree, uintptr(p)); err != nil {
+	if err := d.failed(d.api.MemFree(libcuda.Memory(p))); err != nil {
 		return err
 	}
 	delete(d.buffers, p)
@@ -96,7 +96,7 @@ func (d *Device) Fill(p cuda.Ptr, value byte, bytes int) error {
 	if err := d.inside("filling", p, bytes); err != nil || bytes == 0 {
 		return err
 	}
-	return d.do(cuMemsetD8Async, uintptr(p), uintptr(value), uintptr(bytes), d.stream)
+	return d.failed(d.api.MemsetD8Async(libcuda.Memory(p), value, bytes, d.stream))
 }
 
 // half is the size of each half of the staging memory.
@@ -108,40 +108,42 @@ type staging struct {
 	memory unsafe.Pointer
 	halves [2]struct {
 		bytes []byte
-		event uintptr // after the last copy from it
-		used  int     // bytes that copies under way may read
+		event libcuda.Event // after the last copy from it
+		used  int           // bytes that copies under way may read
 	}
 	now int // the half that is being filled
 }
 
-func (s *staging) allocate(d *Device) error {
-	if err := d.l.do(cuMemHostAlloc, uintptr(unsafe.Pointer(&s.memory)), 2*half, hostAllocDefault); err != nil {
-		s.memory = nil
-		var e *Error
-		if errors.As(err, &e) && e.Code == codeOutOfMemory {
+func (s *staging) allocate(api libcuda.API) error {
+	memory, err := api.MemHostAlloc(2 * half)
+	if err != nil {
+		var e *libcuda.Error
+		if errors.As(err, &e) && e.Code == libcuda.CodeOutOfMemory {
 			e.Hint = fmt.Sprintf("the system lets this process pin no %d bytes of memory; see ulimit -l", 2*half)
 		}
 		return err
 	}
+	s.memory = memory
 	for i := range s.halves {
 		h := &s.halves[i]
 		h.bytes = unsafe.Slice((*byte)(unsafe.Add(s.memory, i*half)), half)
-		if err := d.l.do(cuEventCreate, uintptr(unsafe.Pointer(&h.event)), eventDisableTiming); err != nil {
-			h.event = 0
+		event, err := api.EventCreate(false)
+		if err != nil {
 			return err
 		}
+		h.event = event
 	}
 	return nil
 }
 
-func (s *staging) release(try func(function, ...uintptr)) {
+func (s *staging) release(api libcuda.API, try func(error)) {
 	for i := range s.halves {
 		if s.halves[i].event != 0 {
-			try(cuEventDestroy, s.halves[i].event)
+			try(api.EventDestroy(s.halves[i].event))
 		}
 	}
 	if s.memory != nil {
-		try(cuMemFreeHost, uintptr(s.memory))
+		try(api.MemFreeHost(s.memory))
 	}
 }
 
@@ -155,13 +157,13 @@ func (s *staging) idle() {
 func (s *staging) room(d *Device, n int) ([]byte, error) {
 	h := &s.halves[s.now]
 	if h.used == half {
-		if err := d.do(cuEventRecord, h.event, d.stream); err != nil {
+		if err := d.failed(d.api.EventRecord(h.event, d.stream)); err != nil {
 			return nil, err
 		}
 		s.now = 1 - s.now
 		h = &s.halves[s.now]
 		if h.used > 0 {
-			if err := d.do(cuEventSynchronize, h.event); err != nil {
+			if err := d.failed(d.api.EventSynchronize(h.event)); err != nil {
 				return nil, err
 			}
 			h.used = 0
@@ -189,7 +191,7 @@ func (d *Device) Write(dst cuda.Ptr, src []byte) error {
 			return err
 		}
 		n := copy(room, src)
-		if err := d.do(cuMemcpyHtoDAsync, uintptr(dst), uintptr(unsafe.Pointer(&room[0])), uintptr(n), d.stream); err != nil {
+		if err := d.failed(d.api.MemcpyHtoDAsync(libcuda.Memory(dst), unsafe.Pointer(&room[0]), n, d.stream)); err != nil {
 			return err
 		}
 		dst, src = dst+cuda.Ptr(n), src[n:]
@@ -213,10 +215,10 @@ func (d *Device) Read(dst []byte, src cuda.Ptr) error {
 		}
 		h := &d.staging.halves[offset/half%2]
 		n := min(half, len(dst)-offset)
-		if err := d.do(cuMemcpyDtoHAsync, uintptr(unsafe.Pointer(&h.bytes[0])), uintptr(src)+uintptr(offset), uintptr(n), d.stream); err != nil {
+		if err := d.failed(d.api.MemcpyDtoHAsync(unsafe.Pointer(&h.bytes[0]), libcuda.Memory(src)+libcuda.Memory(offset), n, d.stream)); err != nil {
 			return err
 		}
-		return d.do(cuEventRecord, h.event, d.stream)
+		return d.failed(d.api.EventRecord(h.event, d.stream))
 	}
 	if err := start(0); err != nil {
 		return err
@@ -226,7 +228,7 @@ func (d *Device) Read(dst []byte, src cuda.Ptr) error {
 			return err
 		}
 		h := &d.staging.halves[offset/half%2]
-		if err := d.do(cuEventSynchronize, h.event); err != nil {
+		if err := d.failed(d.api.EventSynchronize(h.event)); err != nil {
 			return err
 		}
 		copy(dst[offset:], h.bytes)

@@ -51,7 +51,7 @@ func build(t testing.TB) *network {
 func (n *network) start(t testing.TB, f *fake, dir string, c *stand) time.Duration {
 	t.Helper()
 	begin := time.Now()
-	d, err := Open(f.options(func(o *Options) {
+	d, err := Open(f.api, f.options(func(o *Options) {
 		o.JIT = func() (*jit.JIT, error) {
 			return jit.New(c, jit.Options{Cache: cache.Open(dir, cache.Limit, func(s string) { t.Error(s) })}), nil
 		}

@@ -24,6 +24,7 @@ import (
 	"wrnc/runtime/cuda/contract"
 	"wrnc/runtime/cuda/driver"
 	"wrnc/runtime/cuda/emulator"
+	"wrnc/runtime/cuda/libcuda"
 	"wrnc/runtime/cuda/nvrtc"
 )
 
@@ -183,7 +184,7 @@ func TestNetworks(t *testing.T) {
 // TestNetworksOnGPU is TestNetworks on a GPU, where there is one.
 func TestNetworksOnGPU(t *testing.T) {
 	for _, s := range samples {
-		t.Run(s.String(), func(t *testing.T) { s.run(t, driver.OpenForTest(t)) })
+		t.Run(s.String(), func(t *testing.T) { s.run(t, driver.OpenForTest(t, libcuda.Load)) })
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"wrnc/runtime/cuda"
 	"wrnc/runtime/cuda/driver"
 	"wrnc/runtime/cuda/emulator"
+	"wrnc/runtime/cuda/libcuda"
 	"wrnc/runtime/cuda/nvrtc"
 	"wrnc/runtime/cuda/toolkit"
 )
@@ -35,7 +36,7 @@ func TestFacts(t *testing.T) {
 		}
 	}
 	t.Run("emulator", func(t *testing.T) { check(t, emulated(t)) })
-	t.Run("GPU", func(t *testing.T) { check(t, driver.OpenForTest(t)) })
+	t.Run("GPU", func(t *testing.T) { check(t, driver.OpenForTest(t, libcuda.Load)) })
 }
 
 // TestEveryInstruction requires a fact of every function of ptx.cuh.

@@ -1,5 +1,5 @@
 // An NVRTC that compiles nothing: of a text it keeps the name of its entry, as what
-// driver/testdata/libcuda.c takes for a kernel. $FAKE_NVRTC is the name of an entry,
+// libcuda/testdata/libcuda.c takes for a kernel. $FAKE_NVRTC is the name of an entry,
 // or a part of it, that it rejects.
 #include <stdio.h>
 #include <stdlib.h>

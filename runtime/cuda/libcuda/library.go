@@ -1,4 +1,12 @@
-package driver
+package libcuda
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"unsafe"
+)
 
 // function is one of libcuda's, by which a call names it.
 type function int
@@ -90,13 +98,9 @@ var names = [functions]string{
 	cuGraphExecDestroy:        "cuGraphExecDestroy",
 }
 
-// The constants of cuda.h that wrnc uses.
+// The constants of cuda.h that only the library's own calls need.
 const (
-	attributeMajor        = 75 // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
-	attributeMinor        = 76
-	attributeProcessors   = 16 // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
-	attributeShared       = 97 // CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
-	streamNonBlocking     = 1  // CU_STREAM_NON_BLOCKING
+	streamNonBlocking     = 1 // CU_STREAM_NON_BLOCKING
 	eventDefault          = 0
 	eventDisableTiming    = 2 // CU_EVENT_DISABLE_TIMING
 	hostAllocDefault      = 0
@@ -109,5 +113,54 @@ const (
 	captureThread         = 1 // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads do as they please
 )
 
-// defaultShared is the dynamic shared memory that a function has without asking.
-const defaultShared = 48 << 10
+// Load loads libcuda: $WRNC_LIBCUDA or the system's. Its error says in a sentence why
+// there is none and what to do.
+func Load() (API, error) {
+	paths := []string{"libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"}
+	if named := os.Getenv("WRNC_LIBCUDA"); named != "" {
+		paths = []string{named}
+	}
+	var first error
+	for _, path := range paths {
+		l, err := open(path)
+		if err == nil {
+			return l, nil
+		}
+		var lack *lackError
+		if errors.As(err, &lack) {
+			return nil, err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	err := fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", first)
+	if strings.Contains(first.Error(), "No such file") { // else there is one, which cannot be loaded
+		err = Absent(err)
+	}
+	return nil, err
+}
+
+// do calls a function and checks its code.
+//
+//go:uintptrescapes
+func (l *library) do(f function, args ...uintptr) error {
+	code := l.call(f, args...)
+	if code == 0 {
+		return nil
+	}
+	return NewError(names[f], code, l.words(cuGetErrorName, code), l.words(cuGetErrorString, code))
+}
+
+// words are what libcuda has to say about a code.
+func (l *library) words(f function, code int) string {
+	var text unsafe.Pointer
+	if l.call(f, uintptr(code), uintptr(unsafe.Pointer(&text))) != 0 || text == nil {
+		return ""
+	}
+	n := 0
+	for *(*byte)(unsafe.Add(text, n)) != 0 {
+		n++
+	}
+	return string(unsafe.Slice((*byte)(text), n))
+}

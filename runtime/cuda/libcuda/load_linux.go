@@ -1,6 +1,6 @@
 //go:build (amd64 || arm64) && !static
 
-package driver
+package libcuda
 
 import (
 	"fmt"
@@ -9,7 +9,10 @@ import (
 )
 
 // library holds the addresses of libcuda's functions.
-type library struct{ at [functions]uintptr }
+type library struct {
+	at     [functions]uintptr
+	launch launch
+}
 
 // open loads libcuda and finds its functions.
 func open(path string) (*library, error) {
@@ -30,7 +33,7 @@ func open(path string) (*library, error) {
 type lackError struct{ path, name string }
 
 func (e *lackError) Error() string {
-	return fmt.Sprintf("%s has no %s: it is no driver, or one older than CUDA %s; update NVIDIA's driver", e.path, e.name, cudaVersion(oldestDriver))
+	return fmt.Sprintf("%s has no %s: it is no driver, or one older than CUDA %s; update NVIDIA's driver", e.path, e.name, Version(OldestDriver))
 }
 
 // call calls a function. What a pointer among args points to stays where it is

@@ -1,13 +1,13 @@
 //go:build !linux || !(amd64 || arm64) || static
 
-package driver
+package libcuda
 
 import (
 	"fmt"
 	"runtime"
 )
 
-type library struct{}
+type library struct{ launch launch }
 
 // lackError is a wrnc that has no CUDA.
 type lackError struct{}
