@@ -143,6 +143,11 @@ report() {
 # label NETWORK makes a file's name of a network's.
 label() { basename "$1" .wrn | tr -cd 'A-Za-z0-9.-'; }
 
+torch_facts='
+import json, sys, torch
+print(json.dumps({"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(),
+                  "device": torch.cuda.get_device_name(int(sys.argv[1]))}))'
+
 today=$(date +%F) card=""
 step doctor 60 "$wrnc" doctor --json --python "$python"
 card=$(finding gpu text)
@@ -171,19 +176,21 @@ for net in $verify; do
   which=("$net")
   if [ "$net" = default ]; then which=(); fi
   for p in $precisions; do
-    step "verify-$(label "$net")-$p" 40 "$wrnc" verify "${which[@]}" "${on[@]}" --precision "$p" --limit 1 --json
+    step "verify-$(label "$net")-$p" 60 "$wrnc" verify "${which[@]}" "${on[@]}" --precision "$p" --limit 1 --json
   done
 done
 
-against=(--against torch --python "$python")
+# Without a PyTorch that has the GPU wrnc is timed alone.
+against=()
 if [ "$(finding torch state)" != ok ]; then
   row skipped torch 0 "$(finding torch text)"
-  against=()
+elif step torch 60 "$python" -c "$torch_facts" "$device"; then
+  against=(--against torch --python "$python")
 fi
 timed=("${on[@]}" --batch "$batch" --rounds "$rounds" --json "${against[@]}")
 for net in $networks; do
   for p in $precisions; do
-    step "bench-$(label "$net")-$p" 60 "$wrnc" bench "$net" "${timed[@]}" --precision "$p" --kernels
+    step "bench-$(label "$net")-$p" 90 "$wrnc" bench "$net" "${timed[@]}" --precision "$p" --kernels
   done
 done
 

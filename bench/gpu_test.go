@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -51,14 +52,17 @@ func (a *acceptance) run(args ...string) (code int, said string) {
 	return failed.ExitCode(), string(out)
 }
 
-// table is the README of the one record that is there.
+// stepSeconds are those of the steps in a table.
+var stepSeconds = regexp.MustCompile(`(?m)^(\| [^|]+ \| [a-zA-Z ]+ \|) \d+ \|`)
+
+// table is the README of the one record that is there, without what its steps took.
 func (a *acceptance) table(out string) string {
 	found, err := filepath.Glob(filepath.Join(out, "*", "README.md"))
 	require.NoError(a.t, err)
 	require.Len(a.t, found, 1)
 	text, err := os.ReadFile(found[0])
 	require.NoError(a.t, err)
-	return string(text)
+	return stepSeconds.ReplaceAllString(string(text), "$1 N |")
 }
 
 // wrncStandIn answers as wrnc does on a GPU that it finds right.
@@ -93,6 +97,7 @@ JSON
 verify) echo '{"ok": true}' ;;
 bench)
   printf '{"network":"%s","batch":128,"work":"train","precision":"bf16","program":"wrnc","how":"sm_90","time":{"median_ms":12.5,"least_ms":12,"noisy":true},"images_per_second":10240,"model":{"least_ms":5,"share":0.4,"peaks":"nominal"},"kernels":{"whole_ms":12,"least_ms":77}}\n' "$2"
+  case "$*" in *--against*) ;; *) exit ;; esac
   printf '{"network":"%s","batch":128,"work":"train","precision":"bf16","program":"torch","how":"channels_last eager","time":{"median_ms":25,"least_ms":24,"noisy":false},"images_per_second":5120,"ratio":{"medians":0.5,"least":0.5}}\n' "$2" ;;
 run) echo '{"epoch":1}'; echo 'words' >&2 ;;
 esac
@@ -103,6 +108,7 @@ func TestAcceptance(t *testing.T) {
 	a.standIn("wrnc", wrncStandIn)
 	a.standIn("compute-sanitizer", `while [ "$1" != wrnc ] && [ "${1##*/}" != wrnc ]; do shift; done; exec "$@"`)
 	a.standIn("nvidia-smi", "echo Driver Version: 580.1")
+	a.standIn("python3", `echo '{"torch": "2.7.1"}'`)
 	out := t.TempDir()
 	code, said := a.run("--out", out, "--data", "cifar", "--networks", "WRN-16-4 WRN-40-4", "--verify", "default ../nets/a.wrn", "wrnc")
 	require.Zero(t, code, said)
@@ -110,7 +116,7 @@ func TestAcceptance(t *testing.T) {
 	text := a.table(out)
 	require.Contains(t, text, "# Some \"Quick\" GPU, ")
 	require.Contains(t, text, "| gpu | 0: Some \"Quick\" GPU, sm_90, 80.0 GiB (79.0 GiB free), driver 580.1 for CUDA 13.0; planned for as sm_90 |\n")
-	for _, step := range []string{"doctor", "gpu", "nvidia-smi", "verify-default-f32", "verify-a-tf32", "bench-WRN-16-4-f32", "bench-WRN-40-4-bf16", "memcheck", "racecheck", "train-cifar10", "bench-WRN-16-4-bf16-compiled"} {
+	for _, step := range []string{"doctor", "gpu", "nvidia-smi", "torch", "verify-default-f32", "verify-a-tf32", "bench-WRN-16-4-f32", "bench-WRN-40-4-bf16", "memcheck", "racecheck", "train-cifar10", "bench-WRN-16-4-bf16-compiled"} {
 		require.Contains(t, text, "| "+step+" | passed | ")
 	}
 	require.Equal(t, 9, strings.Count(text, " | train | bf16 | 128 | wrnc sm_90 | 1.024e+04 | 12.5 (noisy) | 12 | - | 5 | 40 % |\n"))
@@ -132,10 +138,10 @@ func TestAcceptanceGoesOn(t *testing.T) {
 	code, said := a.run("--out", out, "--networks", "WRN-16-4", "--verify", "default", "wrnc")
 	require.Equal(t, 1, code, said)
 	text := a.table(out)
-	require.Contains(t, text, `| verify-default-tf32 | FAILED | 0 | exit code 1: wrnc: 1 of 3 comparisons disagree: a\|b |`)
+	require.Contains(t, text, `| verify-default-tf32 | FAILED | N | exit code 1: wrnc: 1 of 3 comparisons disagree: a\|b |`)
 	require.Contains(t, text, "| verify-default-bf16 | passed | ")
 	require.Contains(t, text, "| bench-WRN-16-4-tf32 | FAILED | ")
-	require.Contains(t, text, "| torch | skipped | 0 | there is no python3 |")
+	require.Contains(t, text, "| torch | skipped | N | there is no python3 |")
 	for _, step := range []string{"nvidia-smi", "memcheck", "racecheck", "train-cifar10"} {
 		require.Contains(t, text, "| "+step+" | skipped | ")
 	}
@@ -148,6 +154,21 @@ func TestAcceptanceGoesOn(t *testing.T) {
 	require.Contains(t, string(steps), `{"step":"verify-default-tf32","result":"FAILED","seconds":`)
 }
 
+// TestAcceptanceTimesWrncAlone where PyTorch cannot use the GPU, which is a failure.
+func TestAcceptanceTimesWrncAlone(t *testing.T) {
+	a := newAcceptance(t)
+	a.standIn("wrnc", wrncStandIn)
+	a.standIn("python3", `echo "RuntimeError: Found no NVIDIA driver" >&2; exit 1`)
+	out := t.TempDir()
+	code, said := a.run("--out", out, "--networks", "WRN-16-4", "--verify", "", "wrnc")
+	require.Equal(t, 1, code, said)
+	text := a.table(out)
+	require.Contains(t, text, "| torch | FAILED | N | exit code 1: RuntimeError: Found no NVIDIA driver |")
+	require.Equal(t, 3, strings.Count(text, "| wrnc sm_90 |"))
+	require.NotContains(t, text, "torch channels_last")
+	require.NotContains(t, text, "compiled")
+}
+
 // TestAcceptanceEndsInTime: what hangs is stopped, and what there is no time for not begun.
 func TestAcceptanceEndsInTime(t *testing.T) {
 	a := newAcceptance(t)
@@ -156,8 +177,8 @@ func TestAcceptanceEndsInTime(t *testing.T) {
 	code, said := a.run("--out", out, "--networks", "WRN-16-4", "--verify", "default", "--budget", "4", "wrnc")
 	require.Equal(t, 1, code, said)
 	text := a.table(out)
-	require.Regexp(t, `(?m)^\| verify-default-f32 \| too slow \| [0-9]+ \| stopped after [1-4] s \|$`, text)
-	require.Contains(t, text, "| bench-WRN-16-4-f32 | not run | 0 | the budget of 4 s is spent |")
+	require.Regexp(t, `(?m)^\| verify-default-f32 \| too slow \| N \| stopped after [1-4] s \|$`, text)
+	require.Contains(t, text, "| bench-WRN-16-4-f32 | not run | N | the budget of 4 s is spent |")
 }
 
 // TestAcceptanceWithoutGPU has a record, too, which says so.
@@ -169,7 +190,7 @@ func TestAcceptanceWithoutGPU(t *testing.T) {
 	require.Equal(t, 1, code, said)
 	require.Contains(t, said, filepath.Join(out, "no-gpu-"))
 	text := a.table(out)
-	require.Contains(t, text, "| doctor | FAILED | 0 | exit code 1: wrnc: no GPU |")
+	require.Contains(t, text, "| doctor | FAILED | N | exit code 1: wrnc: no GPU |")
 	require.Contains(t, text, "| gpu | FAILED | ")
 }
 
