@@ -39,7 +39,11 @@ func TestCommands(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("WRNC_LIBCUDA", noLibrary)
 			bench, err := filepath.Abs("../../bench")
+			if err != nil {
+				return err
+			}
 			e.Setenv("BENCH", bench)
+			_, err = os.Stat(filepath.Join(bench, "gpu.sh")) // so that go test knows what its result depends on
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
