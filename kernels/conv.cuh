@@ -233,7 +233,7 @@ WRNC_DEVICE void multiply_chunks(const Args& args, const typename L::Store* weig
   using Copy = WeightCopy<Shape, L::kWeightRows, L::kWeightCols, L::kWeightRow, Tile::kThreads, Store>;
   constexpr u32 MI = Tile::MI, blocks = Tile::NI % 2 == 0 ? 2 : 1;
   constexpr bool kFixed = Shape::kPhase == 1;  // every phase has all taps
-  constexpr i32 kUnrollTaps = kFixed ? Shape::R : 1;
+  constexpr i32 kUnrollTaps = kFixed && Math::kUnrollTaps ? Shape::R : 1;
 
   Smem smem(L::kOperands);
   Store* const inputs = smem.take<Store, L::kInputs * L::kInput>();
@@ -305,7 +305,7 @@ WRNC_DEVICE void multiply_chunks(const Args& args, const typename L::Store* weig
     for (i32 s = 0; s < (kFixed ? Shape::R : taps.cols); s++) {
       const Store* const a_tile = a_row + u32(taps.template shift<Input>(now.r, s)) * L::kInputRow;
       const Store* const b_tile = b_row + u32(s) * L::kWeight;
-#pragma unroll
+#pragma unroll Math::kUnrollSteps
       for (u32 k = 0; k < Tile::K; k += Math::kStep) {
         typename Math::A a[MI];
 #pragma unroll

@@ -17,6 +17,11 @@
 // block, of which a thread needs the address, and the element in them where it
 // starts; load() takes these kOwn offsets. So rows may lie anywhere, as they do
 // where a filter's taps shift pixels.
+//
+// kUnrollTaps tells whether a loop over a filter's taps is worth unrolling, and
+// kUnrollSteps how many steps of a tap are. A step of Ffma is hundreds of instructions
+// by itself: more of them save nothing, take the compiler several times as long, and
+// tempt it to load so far ahead that registers spill.
 #pragma once
 
 #include "ops.cuh"
@@ -35,6 +40,8 @@ WRNC_DEVICE constexpr u32 words_row(u32 elements) { return elements % 16 == 0 ? 
 struct Bf16 {
   using Store = bf16;
   static constexpr u32 kStep = 16;
+  static constexpr bool kUnrollTaps = true;
+  static constexpr u32 kUnrollSteps = 4;
   struct A {
     u32 r[4];
   };
@@ -105,6 +112,8 @@ struct Bf16 {
 struct Tf32 {
   using Store = f32;
   static constexpr u32 kStep = 8;
+  static constexpr bool kUnrollTaps = true;
+  static constexpr u32 kUnrollSteps = 4;
   struct A {
     u32 r[4];
   };
@@ -168,6 +177,8 @@ struct Tf32 {
 struct Ffma {
   using Store = f32;
   static constexpr u32 kStep = 4;
+  static constexpr bool kUnrollTaps = false;
+  static constexpr u32 kUnrollSteps = 2;
   struct A {
     f32 v[2][kStep];
   };

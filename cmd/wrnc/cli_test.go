@@ -142,6 +142,19 @@ func TestFaultsAskForAReport(t *testing.T) {
 	}
 }
 
+// TestMessagesAreHarmless has names of files and classes that would do something to a terminal.
+func TestMessagesAreHarmless(t *testing.T) {
+	var stderr bytes.Buffer
+	require.Equal(t, exitUser, report(&stderr, errors.New("a\x1b[31m\u009b.png: no picture;\n\tsee\x9b below"), nil))
+	require.Equal(t, "wrnc: a\ufffd[31m\ufffd.png: no picture;\n\tsee\ufffd below\n", stderr.String())
+
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "\x1bc.png"), nil, 0o666))
+	_, told := call(t, exitUser, "run", "--infer", trainTiny(t), dir)
+	require.Contains(t, told, "\ufffdc.png: byte 0: this is neither")
+	require.NotContains(t, told, "\x1b")
+}
+
 func TestPanicsAreFaults(t *testing.T) {
 	var stderr bytes.Buffer
 	require.Equal(t, 3, run([]string{"version"}, panicking{}, &stderr))

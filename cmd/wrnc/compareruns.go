@@ -99,20 +99,23 @@ func (f runFacts) augmentation() string {
 	return strings.Join(words, " ")
 }
 
-// changes are what the run went on with: "rates x0.1 from step 400".
+// changes are what the run went on with: "rates x0.1 and avx2 from step 400".
 func (f runFacts) changes() string {
 	var words []string
 	for _, c := range f.Changes {
-		switch {
-		case c.RateScale != 0:
-			words = append(words, fmt.Sprintf("rates x%.4g from step %d", c.RateScale, c.Step))
-		case c.ISA != "":
-			words = append(words, fmt.Sprintf("%s from step %d", c.ISA, c.Step))
-		case c.Device != "" && c.Plan == "":
-			words = append(words, fmt.Sprintf("%s from step %d", c.Device, c.Step))
-		default:
-			words = append(words, fmt.Sprintf("another plan from step %d", c.Step))
+		var what []string
+		if c.RateScale != 0 {
+			what = append(what, fmt.Sprintf("rates x%.4g", c.RateScale))
 		}
+		switch {
+		case c.ISA != "":
+			what = append(what, c.ISA)
+		case c.Plan != "":
+			what = append(what, "another plan")
+		case c.Device != "":
+			what = append(what, c.Device)
+		}
+		words = append(words, fmt.Sprintf("%s from step %d", strings.Join(what, " and "), c.Step))
 	}
 	if len(words) == 0 {
 		return "nothing"

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -92,9 +93,9 @@ func TestFactsOfLinux(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		return path
 	}
-	require.Equal(t, "AMD EPYC 9", processorName(write("processor\t: 0\nmodel name\t: AMD EPYC 9\nmodel name\t: other\n")))
-	require.Empty(t, processorName(write("processor\t: 0\n")))
-	require.Empty(t, processorName(filepath.Join(dir, "none")))
+	require.Equal(t, "AMD EPYC 9", processor(write("processor\t: 0\nmodel name\t: AMD EPYC 9\nmodel name\t: other\n")))
+	require.Equal(t, runtime.GOARCH, processor(write("processor\t: 0\n")))
+	require.Equal(t, runtime.GOARCH, processor(filepath.Join(dir, "none")))
 	require.Equal(t, "570.86.15", driverRelease(write("NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  Thu Jan 23 2025\nGCC version:  gcc version 13.2.0\n")))
 	require.Empty(t, driverRelease(filepath.Join(dir, "none")))
 	require.Empty(t, driverRelease(write("nonsense")))

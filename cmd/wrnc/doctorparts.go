@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,13 +35,9 @@ func (e *examination) program() []finding {
 
 // processor is what the cpu target runs on.
 func (e *examination) processor() []finding {
-	v := thisVersion()
-	f := finding{Part: "cpu", State: fine, Facts: map[string]any{"cores": runtime.NumCPU(), "isas": v.ISAs, "isa": v.ISAs[0]}}
-	f.Text = fmt.Sprintf("%d cores; %s is taken, of %s", runtime.NumCPU(), v.ISAs[0], strings.Join(v.ISAs, ", "))
-	if name := processorName("/proc/cpuinfo"); name != "" {
-		f.Text = name + ", " + f.Text
-		f.Facts["name"] = name
-	}
+	v, name := thisVersion(), processor("/proc/cpuinfo")
+	f := finding{Part: "cpu", State: fine, Facts: map[string]any{"name": name, "cores": runtime.NumCPU(), "isas": v.ISAs, "isa": v.ISAs[0]}}
+	f.Text = fmt.Sprintf("%s, %d cores; %s is taken, of %s", name, runtime.NumCPU(), v.ISAs[0], strings.Join(v.ISAs, ", "))
 	if len(v.ISAs) == 1 && len(kernels.All()) > 1 {
 		f.State, f.Remedy = missing, "plain Go code is far slower; a processor with AVX2 and FMA, or AVX-512, does better"
 	}
@@ -57,21 +52,6 @@ func (e *examination) processor() []finding {
 		m.Facts = map[string]any{"bytes": total, "free": free}
 	}
 	return []finding{f, m}
-}
-
-// processorName is what Linux calls the processor, or "".
-func processorName(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return "" // another system
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
 
 const withoutGPU = "without one networks train on the processor"

@@ -89,11 +89,14 @@ func probeGPUs() (p probedGPUs) {
 		d, err := driver.Open(api, driver.Options{Device: i})
 		if err != nil {
 			g.Error = describeError(err, errors.Is(err, libcuda.ErrAbsent))
-			if i == 0 && p.GPUs == nil {
-				p.Error = g.Error
-			} else {
-				p.GPUs = append(p.GPUs, g)
+			if n, err := api.DeviceGetCount(); err == nil { // others may be fit for use
+				count = n
 			}
+			if count <= 1 {
+				p.Error = g.Error
+				return p
+			}
+			p.GPUs = append(p.GPUs, g)
 			continue
 		}
 		g.Info, count = d.Info(), d.Info().Devices

@@ -97,7 +97,7 @@ func (c *runCommand) evaluate(s *session) (err error) {
 		return err
 	}
 	for _, note := range src.Notes {
-		fmt.Fprintf(c.words(s), "note: %s\n", note)
+		fmt.Fprintf(c.words(s), "note: %s\n", harmless(note))
 	}
 	m, err := compileAlone(t.net, "eval", compiler.Options{Batch: t.batch, Precision: c.precision(), Fuse: !c.NoFuse, Verify: true})
 	if err != nil {
@@ -177,11 +177,11 @@ func (c *runCommand) rebatch(t *trained) error {
 // evaluationSet returns the data set of --eval.
 func (c *runCommand) evaluationSet() (dataSet, error) {
 	set, err := chooseData("--eval", c.Eval)
-	set.measure = true
-	if err == nil && c.Data != "" && (set.classes > 0 || set.folder == "") {
-		err = usagef("--data %s: --eval %s has no files there; leave --data out", c.Data, c.Eval)
+	if err != nil {
+		return dataSet{}, err
 	}
-	return set, err
+	set.measure = true
+	return set, c.dataFits(set, "--eval", c.Eval)
 }
 
 // fits tells whether the network sorts what the set has.

@@ -75,7 +75,7 @@ func (s *session) listPictures(args []string) (paths []string, broken int) {
 		if info, err := os.Stat(arg); err == nil && info.IsDir() {
 			inside, err := data.ListPictures(arg)
 			if err != nil {
-				s.complain(err)
+				complain(s.stderr, err)
 				broken++
 			}
 			paths = append(paths, inside...)
@@ -85,9 +85,6 @@ func (s *session) listPictures(args []string) (paths []string, broken int) {
 	}
 	return paths, broken
 }
-
-// complain tells about one of several mistakes.
-func (s *session) complain(err error) { fmt.Fprintf(s.stderr, "wrnc: %v\n", err) }
 
 // openInference compiles a network for inference, with batch norm folded into the
 // weights where the target can do that, and loads it with its weights.
@@ -146,7 +143,7 @@ func (i *inference) batch(paths []string) error {
 	for _, path := range paths {
 		picture, err := data.ReadPicture(path, h, w)
 		if err != nil {
-			i.s.complain(pictureError(path, err))
+			complain(i.s.stderr, pictureError(path, err))
 			i.broken++
 			continue
 		}

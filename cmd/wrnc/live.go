@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
+	"syscall"
 
 	"wrnc/compiler/ir"
 	"wrnc/compiler/irgen"
@@ -35,7 +37,11 @@ func openPage(address string, words io.Writer) (*livePage, error) {
 	}
 	server, err := live.Listen(address)
 	if err != nil {
-		return nil, fmt.Errorf("--serve %s: %w; take another port, or 0 for any that is free", address, err)
+		way := "take another port, or 0 for any that is free"
+		if errors.As(err, new(*net.DNSError)) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+			way = "expected a name or an address of this machine before the port"
+		}
+		return nil, fmt.Errorf("--serve %s: %w; %s", address, err, way)
 	}
 	return &livePage{words: words, server: server}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -106,8 +107,24 @@ func report(stderr io.Writer, err error, args []string) int {
 		fmt.Fprint(stderr, diagnostics.String())
 		return exitUser
 	}
-	fmt.Fprintf(stderr, "wrnc: %v\n", err)
+	complain(stderr, err)
 	return exitUser
+}
+
+// complain tells about a mistake.
+func complain(stderr io.Writer, err error) {
+	fmt.Fprintf(stderr, "wrnc: %s\n", harmless(err.Error()))
+}
+
+// harmless replaces what would do something to a terminal: names in a message may be
+// those of files from anywhere.
+func harmless(message string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, message)
 }
 
 // reportFault asks the user to report a fault of wrnc, and says what with.

@@ -93,6 +93,12 @@ func (c *plotCommand) check() error {
 		}
 		seen[filepath.Clean(dir)] = true
 	}
+	switch {
+	case c.ASCII && (c.JSON || c.SVG != "" || c.HTML != ""):
+		return usagef("--ascii: nothing is drawn here with --json, --svg or --html; leave it out")
+	case c.SVG != "" && c.HTML != "" && filepath.Clean(c.SVG) == filepath.Clean(c.HTML):
+		return usagef("--svg and --html: both name %s; give two files", c.SVG)
+	}
 	if len(c.Runs) > chart.MaxSubjects && !(c.JSON && c.SVG == "" && c.HTML == "") {
 		return usagef("%d runs: one picture tells at most %d apart; give fewer, or --json for the numbers alone", len(c.Runs), chart.MaxSubjects)
 	}

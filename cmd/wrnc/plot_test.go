@@ -67,9 +67,9 @@ func TestLabels(t *testing.T) {
 		{"WRN-16-1 on cifar10, 2 runs", []string{"plan abcdefgh", "plan short"}, []string{"plan"}, []*comparedRun{
 			someRun("runs/a", same), someRun("runs/b", func(f *runFacts) { f.Plan = "short" }),
 		}},
-		{"WRN-16-1 on cifar10, 2 runs", []string{"fused, changed nothing", "not fused, changed rates x0.1 from step 400, avx2 from step 500"}, []string{"fusion", "changed"}, []*comparedRun{
+		{"WRN-16-1 on cifar10, 2 runs", []string{"fused, changed nothing", "not fused, changed rates x0.1 and another plan from step 400, avx2 from step 500"}, []string{"fusion", "changed"}, []*comparedRun{
 			someRun("runs/a", same), someRun("runs/b", func(f *runFacts) {
-				f.Fused, f.Changes = false, []runChange{{Step: 400, RateScale: 0.1}, {Step: 500, ISA: "avx2"}}
+				f.Fused, f.Changes = false, []runChange{{Step: 400, RateScale: 0.1, Plan: "x"}, {Step: 500, ISA: "avx2", Plan: "y"}}
 			}),
 		}},
 		// Where nothing differs, folders have to do, and paths only where those do not.

@@ -26,7 +26,7 @@ type runCommand struct {
 	Data      string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
 	Epochs    *int     `help:"Epochs to train; the recipe's drops of the rate move in proportion." placeholder:"N"`
 	LR        *float64 `help:"Learning rate of the first epoch." placeholder:"X"`
-	Batch     *int     `help:"Images in a batch." placeholder:"N"`
+	Batch     *int     `help:"Images in a batch; with --eval by default as trained, with --infer at most 32." placeholder:"N"`
 	Limit     *int     `help:"Train on the first N images only." placeholder:"N"`
 	Seed      *uint64  `help:"Of weights, order, augmentation and dropout: the same seed gives the same weights, bit for bit; 1 by default." placeholder:"N"`
 	Threads   *int     `help:"cpu: worker threads, by default one a CPU; results do not depend on them." placeholder:"N"`
@@ -45,7 +45,7 @@ type runCommand struct {
 	NoGraph   bool     `help:"cuda: start kernels one by one, not a whole step as a CUDA graph. Changes no result."`
 	Poison    bool     `help:"Fill dead memory with NaN, to find reads of it. Slow."`
 	Serve     string   `help:"Show the training live on a page for a browser, at this port of this machine alone; 0 is any free one. HOST:PORT opens it to others." placeholder:"ADDR"`
-	JSON      bool     `help:"Print one JSON object an epoch, and one at the end; words go to standard error."`
+	JSON      bool     `help:"Print one JSON object an epoch, and one at the end; with --eval one in all, with --infer one a picture. Words go to standard error."`
 
 	kept *networkText // the network of a run that goes on
 	page *livePage    // of --serve; nil without
@@ -146,7 +146,7 @@ func (c *runCommand) job(s *session, words io.Writer) (j job, err error) {
 		return fail(err)
 	}
 	for _, note := range src.Notes {
-		fmt.Fprintf(words, "note: %s\n", note)
+		fmt.Fprintf(words, "note: %s\n", harmless(note))
 	}
 	text, err := c.text(set)
 	if err != nil {
@@ -273,11 +273,8 @@ func (c *runCommand) source(s *session, set dataSet, net *dsl.Network) (*data.So
 	if err := within("--limit", c.Limit, 1, math.MaxInt32); err != nil {
 		return nil, err
 	}
-	switch {
-	case set.classes > 0 && c.Data != "":
-		return nil, usagef("--data %s: --train %s is a folder and has the data; leave --data out", c.Data, c.Train)
-	case set.folder == "" && c.Data != "":
-		return nil, usagef("--data %s: wrnc makes %s itself and reads no files for it", c.Data, set.name)
+	if err := c.dataFits(set, "--train", c.Train); err != nil {
+		return nil, err
 	}
 	src, err := s.open(set, c.folder(set, net), net.Input)
 	if err != nil {
@@ -291,6 +288,20 @@ func (c *runCommand) source(s *session, set dataSet, net *dsl.Network) (*data.So
 		src = limited(src, *c.Limit)
 	}
 	return src, nil
+}
+
+// dataFits refuses --data where the set, which a flag named, has its files elsewhere or
+// has none.
+func (c *runCommand) dataFits(set dataSet, flag, name string) error {
+	switch {
+	case c.Data == "":
+		return nil
+	case set.classes > 0:
+		return usagef("--data %s: %s %s is a folder and has the data; leave --data out", c.Data, flag, name)
+	case set.folder == "":
+		return usagef("--data %s: wrnc makes %s itself and reads no files for it", c.Data, set.name)
+	}
+	return nil
 }
 
 // folder is where the data's files lie; "" where it has none.

@@ -109,13 +109,16 @@ type cpuMachine struct {
 
 func openCPU(o machineChoice) (machine, error) {
 	if o.precision != ir.F32 {
-		return nil, usagef("--precision %v: the cpu target trains in f32; wrnc build --precision %[1]v shows the network in that precision", o.precision)
+		return nil, usagef("--precision %v: the cpu target computes in f32; wrnc build --precision %[1]v shows the network in that precision", o.precision)
 	}
 	if o.device != nil {
 		return nil, usagef("--device %d: only --target cuda has devices", *o.device)
 	}
 	if o.driver != "" {
 		return nil, usagef("--driver %s: only --target cuda has a driver", o.driver)
+	}
+	if o.noGraph {
+		return nil, usagef("--no-graph: only --target cuda has graphs")
 	}
 	isa, err := chooseISA(o.isa, kernels.Available())
 	if err != nil {
@@ -170,7 +173,8 @@ func chooseTarget(name string) (target, error) {
 }
 
 // openTarget returns the row of --target's value and the machine of that kind. auto
-// takes the first that is here, and tells why it is none before.
+// takes the first that is here, and tells why it is none before; a quiet one only where
+// the flags do not fit the one that is left.
 func openTarget(name string, o machineChoice) (target, machine, error) {
 	if name != "auto" {
 		t, err := chooseTarget(name)
@@ -181,6 +185,8 @@ func openTarget(name string, o machineChoice) (target, machine, error) {
 		return t, m, err
 	}
 	all := targets()
+	last := all[len(all)-1]
+	var notes []string
 	for _, t := range all[:len(all)-1] {
 		m, err := t.open(o)
 		if err == nil {
@@ -189,12 +195,15 @@ func openTarget(name string, o machineChoice) (target, machine, error) {
 		if errors.As(err, new(usageError)) {
 			continue // the flags are of another target
 		}
-		if why, _, _ := strings.Cut(err.Error(), "\n"); !o.quiet {
-			o.note(fmt.Sprintf("target %s, not %s: %s", all[len(all)-1].name, t.name, why))
+		why, _, _ := strings.Cut(err.Error(), "\n")
+		notes = append(notes, fmt.Sprintf("target %s, not %s: %s", last.name, t.name, why))
+	}
+	m, err := last.open(o)
+	if !o.quiet || err != nil {
+		for _, text := range notes {
+			o.note(text)
 		}
 	}
-	last := all[len(all)-1]
-	m, err := last.open(o)
 	return last, m, err
 }
 

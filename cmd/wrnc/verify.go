@@ -143,6 +143,9 @@ func (c *verifyCommand) Run(s *session) (err error) {
 	} else {
 		err = found.print(s.stdout)
 	}
+	if failed == nil && len(found.Checks) == 0 {
+		failed = fmt.Errorf("--limit %v: nothing is verified within it; give a higher one", c.Limit)
+	}
 	return errors.Join(err, interrupted(failed, "what is above was verified"), found.verdict())
 }
 
@@ -270,7 +273,7 @@ func (f *verifyFacts) fill(r *verify.Report, whole bool) {
 		f.Checks = append(f.Checks, verifyCheck{Function: c.Function, Region: c.Region, Kernels: c.Kernels, Alike: c.Alike, Against: c.Against, Samples: c.Samples, OK: c.OK(),
 			Error: metrics.Number(d.Error), Tolerance: d.Tolerance, Result: d.Name, Element: d.Element, Got: metrics.Number(d.Got), Want: metrics.Number(d.Want)})
 	}
-	f.OK = whole && len(f.wrong()) == 0
+	f.OK = whole && len(f.Checks) > 0 && len(f.wrong()) == 0
 	for _, l := range r.LeftOut {
 		f.LeftOut = append(f.LeftOut, verifyLeftOut{Function: l.Function, Region: l.Region, MACs: l.MACs})
 	}

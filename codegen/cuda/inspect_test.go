@@ -1,11 +1,11 @@
 package cuda
 
 import (
-	"cmp"
 	"context"
 	"flag"
-	"hash/crc32"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -121,70 +121,64 @@ func expected(p *plan.Plan, k *plan.Kernel) []string {
 	return list
 }
 
-// everyArch tells which of the pinned texts are compiled for every architecture: one
-// in eight, by a hash of the text. All are compiled for the one they are planned for.
-func everyArch(k inspect.Kernel) bool { return crc32.ChecksumIEEE([]byte(k.Source))%8 == 0 }
-
-// TestInspect compiles kernels by NVRTC: no spill, no warning, the instructions that
-// each was written for; and holds the manifest of registers, shared memory and
-// occupancy. The whole of it compiles every pinned text for sm_80, and the golden
-// ones and a part of the others for sm_90 and sm_120 as well; the short form the
-// golden ones for sm_80 alone.
+// TestInspect compiles kernels by NVRTC for every architecture: no spill, no warning,
+// the instructions that each was written for; and holds the manifest of registers,
+// shared memory and occupancy. The whole of it takes every pinned text; the short
+// form the golden ones.
 func TestInspect(t *testing.T) {
-	all, some := golden(t), []inspect.Kernel(nil)
-	if !whole() && !*update {
-		all, some = nil, all
-		t.Log("a short form: the golden kernels; WRNC_HARNESS=whole compiles all")
+	list := golden(t)
+	if whole() || *update {
+		list = append(list, pinned(t)...)
 	} else {
-		for _, k := range pinned(t) {
-			if everyArch(k) {
-				all = append(all, k)
-			} else {
-				some = append(some, k)
-			}
-		}
-		for i := range all { // the same text may be golden and in the sample
-			all[i].Networks = append(all[i].Networks, networksOf(some, all[i].Source)...)
-		}
-		some = slices.DeleteFunc(some, func(k inspect.Kernel) bool {
-			return slices.ContainsFunc(all, func(a inspect.Kernel) bool { return a.Source == k.Source })
-		})
+		t.Log("a short form: the golden kernels; WRNC_HARNESS=whole compiles all")
 	}
-	var reports []inspect.Report
-	var last *inspect.Inspector
-	for _, part := range []struct {
-		kernels []inspect.Kernel
-		archs   []string
-	}{{all, inspect.Archs()}, {some, inspect.Archs()[:1]}} {
-		i, err := inspect.Start(headers(t), part.archs)
-		if err != nil {
-			toolkit.Missing(t, err)
-		}
-		defer i.Close()
-		started := time.Now()
-		r, err := i.Inspect(context.Background(), part.kernels)
-		require.NoError(t, err)
-		reports, last = append(reports, r...), i
-		t.Logf("%d texts for %s in %v", len(r), strings.Join(part.archs, ", "), time.Since(started).Round(time.Second))
+	i, err := inspect.Start(headers(t), inspect.Archs())
+	if err != nil {
+		toolkit.Missing(t, err)
 	}
+	defer i.Close()
+	started := time.Now()
+	reports, err := i.Inspect(context.Background(), list)
+	require.NoError(t, err)
+	t.Logf("%d texts for %s in %v", len(reports), strings.Join(inspect.Archs(), ", "), time.Since(started).Round(time.Second))
 	require.Empty(t, inspect.Faults(reports))
 	if whole() || *update {
-		slices.SortFunc(reports, func(a, b inspect.Report) int {
-			return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Hash, b.Hash))
-		})
-		require.NoError(t, last.Manifest(reports).Hold("../../testdata/kernels/MANIFEST", *update))
+		t.Log("NVRTC's time:\n" + compileTimes(reports))
+		require.NoError(t, i.Manifest(reports).Hold("../../testdata/kernels/MANIFEST", *update))
 	}
 }
 
-// networksOf are the networks of the kernels that have a text.
-func networksOf(list []inspect.Kernel, text string) []string {
-	var networks []string
-	for _, k := range list {
-		if k.Source == text {
-			networks = append(networks, k.Networks...)
+// compileTimes lists what the texts of each network take to compile, one after the
+// other.
+func compileTimes(reports []inspect.Report) string {
+	type total struct {
+		texts int
+		archs map[string]time.Duration
+	}
+	networks := map[string]*total{}
+	for _, r := range reports {
+		for _, name := range r.Networks {
+			n := networks[name]
+			if n == nil {
+				n = &total{archs: map[string]time.Duration{}}
+				networks[name] = n
+			}
+			n.texts++
+			for _, f := range r.Facts {
+				n.archs[f.Arch] += f.Compile
+			}
 		}
 	}
-	return networks
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		n := networks[name]
+		fmt.Fprintf(&b, "| %s | %d |", name, n.texts)
+		for _, arch := range inspect.Archs() {
+			fmt.Fprintf(&b, " %.1f |", n.archs[arch].Seconds())
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
 }
 
 // TestManifest requires that the manifest has exactly the texts that are pinned now,

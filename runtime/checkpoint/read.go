@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -28,11 +27,18 @@ type File struct {
 // memory is taken for the data, and the tensors must cover the data exactly once.
 // An error names the file, the tensor, and what was expected and found.
 func Read(path string) (*File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	if !info.Mode().IsRegular() { // to open a pipe would wait for who writes to it
+		return nil, fmt.Errorf("%s: not a file; expected a safetensors file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
-	file, err := readFile(f)
+	file, err := decode(f, info.Size())
 	// Nothing was written, so a failure to close says nothing about the content.
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
@@ -42,17 +48,6 @@ func Read(path string) (*File, error) {
 	}
 	file.Path = path
 	return file, nil
-}
-
-func readFile(f *os.File) (*File, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a file; expected a safetensors file")
-	}
-	return decode(f, info.Size())
 }
 
 // decode reads the size bytes of r.

@@ -21,7 +21,7 @@ const (
 
 // guesses adds up what the network makes of the batches of a test.
 type guesses struct {
-	classes  int
+	classes  int // of the set, or of the network where that has more
 	images   int
 	mistakes int
 	counts   map[mistake]int // by truth and guess
@@ -52,6 +52,7 @@ func choose(n int) []int32 {
 // add takes a batch.
 func (g *guesses) add(t train.Tested) {
 	classes := len(t.Logits) / len(t.Index)
+	g.classes = max(g.classes, classes)
 	for i, picture := range t.Index {
 		of := guessOf(t.Logits[i*classes:(i+1)*classes], int(t.Labels[i]))
 		of.Picture = picture

@@ -262,6 +262,13 @@ func TestManyClasses(t *testing.T) {
 	}
 }
 
+// TestClassesOfNoPicture tests a network that has a class more than the set.
+func TestClassesOfNoPicture(t *testing.T) {
+	g := newGuesses(pictures(2, 3))
+	g.add(train.Tested{Index: []int32{0, 1}, Labels: []int32{0, 1}, Logits: []float32{0, 0, 0, 1, 0, 1, 0, 0}})
+	require.Equal(t, [][]int{{0, 0, 0, 1}, {0, 1, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}, g.test(1).Matrix)
+}
+
 // BenchmarkMonitor is what a step and a test batch of 128 images of 100 classes cost
 // the training.
 func BenchmarkMonitor(b *testing.B) {
