@@ -1,12 +1,13 @@
 package main
 
 import (
-	"cmp"
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"strings"
 
 	"wrnc/bench"
 	"wrnc/dsl"
@@ -121,7 +122,19 @@ func (b *benchSession) machine() benchMachine {
 }
 
 // processor is what Linux calls this machine's processor; elsewhere its kind.
-func processor(path string) string { return cmp.Or(processorName(path), runtime.GOARCH) }
+func processor(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return runtime.GOARCH
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
 
 // printLine writes v as JSON on one line.
 func printLine(w io.Writer, v any) error {
