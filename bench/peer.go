@@ -31,6 +31,15 @@ type Peer struct {
 
 	Torch   string // its version
 	Threads int
+	Device  string // cpu, or the GPU's name
+}
+
+// PeerOptions say how a peer works.
+type PeerOptions struct {
+	Threads   int
+	Device    string        // as PyTorch names it: cpu, cuda:0
+	Precision string        // f32, tf32 or bf16
+	Timeout   time.Duration // of an answer
 }
 
 // Network is a Wide Residual Network for small pictures, as the peer is told of it.
@@ -76,9 +85,9 @@ const (
 
 // StartPeer starts the peer in the Python at a path or of a name. An answer that takes
 // longer than the timeout is an error, as is all that goes wrong: they say what to do.
-func StartPeer(python string, threads int, timeout time.Duration) (*Peer, error) {
-	p := &Peer{python: python, timeout: timeout, lines: make(chan peerLine), done: make(chan struct{}), said: &lastWords{}}
-	p.cmd = exec.Command(python, "-c", peerProgram, fmt.Sprint(threads))
+func StartPeer(python string, o PeerOptions) (*Peer, error) {
+	p := &Peer{python: python, timeout: o.Timeout, lines: make(chan peerLine), done: make(chan struct{}), said: &lastWords{}}
+	p.cmd = exec.Command(python, "-c", peerProgram, fmt.Sprint(o.Threads), o.Device, o.Precision)
 	p.cmd.Stderr = p.said
 	p.cmd.WaitDelay = time.Second // for what it started itself and left behind
 	var err error
@@ -96,7 +105,7 @@ func StartPeer(python string, threads int, timeout time.Duration) (*Peer, error)
 		return nil, fmt.Errorf("--python %s: %w", python, err)
 	}
 	go p.read(stdout)
-	if err := p.greet(threads); err != nil {
+	if err := p.greet(o.Threads); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -108,7 +117,9 @@ func (p *Peer) greet(threads int) error {
 	var hello struct {
 		Torch   string
 		Threads int
+		Device  string
 		Missing string
+		NoGPU   string `json:"no_gpu"`
 	}
 	if err := p.answer("to start", &hello); err != nil {
 		return err
@@ -116,12 +127,16 @@ func (p *Peer) greet(threads int) error {
 	switch {
 	case hello.Missing != "":
 		return fmt.Errorf("--python %s: it has no PyTorch (%s); install it by %s -m pip install torch numpy, or name another Python", p.python, hello.Missing, p.python)
+	case hello.NoGPU != "":
+		return fmt.Errorf("--python %s: its PyTorch has no GPU to use (%s); install one that is built for CUDA, or leave out --against torch", p.python, hello.NoGPU)
 	case hello.Torch == "":
 		return p.wrong("it named no version of PyTorch")
+	case hello.Device == "":
+		return p.wrong("it named no device")
 	case hello.Threads != threads:
 		return p.wrong(fmt.Sprintf("it has %d threads where %d were asked for", hello.Threads, threads))
 	}
-	p.Torch, p.Threads = hello.Torch, hello.Threads
+	p.Torch, p.Threads, p.Device = hello.Torch, hello.Threads, hello.Device
 	return nil
 }
 

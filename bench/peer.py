@@ -1,12 +1,14 @@
 """The PyTorch side of `wrnc bench --against torch`.
 
-    python peer.py THREADS
+    python peer.py THREADS DEVICE PRECISION
+
+DEVICE is cpu or cuda:N; PRECISION is f32, tf32 (cuda) or bf16, by autocast.
 
 The program reads one JSON object a line from its standard input and answers each
 with one JSON object a line on its standard output, so that wrnc and it can take
 turns on the same machine:
 
-    (at the start)                      {"torch": version, "threads": ...}
+    (at the start)                      {"torch": version, "threads": ..., "device": name}
     {"do": "network", "widths": [16, 16, 32, 64], "blocks": 2, "kernels": [3, 3], "strides": 0,
      "dropout": 0, "side": 32, "classes": 10, "batch": 32, "infer": false, "compile": false}
                                         {"program": ..., "parameters": ..., "probe": {program: least seconds, ...},
@@ -20,8 +22,10 @@ turns on the same machine:
 It ends with its input. A step of a network is what training does once a batch:
 forward, softmax cross-entropy, backward, and SGD with Nesterov momentum 0.9 and
 weight decay 5e-4 on every parameter; or, to infer, the logits in evaluation mode.
-The batch is random, fixed and in memory. Of the programs that do the same work (two
-memory layouts, eager or compiled) the fastest of a few steps is taken.
+The batch is random, fixed and in the host's memory; to a GPU each step copies it. Of
+the programs that do the same work (two memory layouts, eager or compiled) the fastest of
+a few steps is taken. A GPU is waited for before and after the steps that are asked for,
+not between them, and each of them is said to take an equal part of the time.
 """
 
 import json
@@ -46,6 +50,10 @@ try:
 except ImportError as missing:
     say({"missing": str(missing)})
     sys.exit(0)
+
+DEVICE = torch.device(sys.argv[2])
+PRECISION = sys.argv[3]
+ON_GPU = DEVICE.type == "cuda"
 
 LAYOUTS = {
     "channels_last": torch.channels_last,  # NHWC in memory
@@ -116,7 +124,36 @@ class WideResNet(nn.Module):
 
 def random_images(job, layout):
     images = torch.randn(job["batch"], 3, job["side"], job["side"])
-    return images.contiguous(memory_format=LAYOUTS[layout])
+    return on_host(images.contiguous(memory_format=LAYOUTS[layout]))
+
+
+def on_host(tensor):
+    """Returns the tensor in memory that a GPU copies from while the processor goes on."""
+    return tensor.pin_memory() if ON_GPU else tensor
+
+
+def on_device(tensor):
+    return tensor.to(DEVICE, non_blocking=True)
+
+
+def precise():
+    """Returns the context of a forward pass."""
+    return torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=PRECISION == "bf16")
+
+
+def compiled_from(model):
+    """Returns the model compiled: for a GPU with autotuning and CUDA graphs."""
+    return torch.compile(model, mode="max-autotune") if ON_GPU else torch.compile(model)
+
+
+def begin_step(compiled):
+    if compiled and ON_GPU:
+        torch.compiler.cudagraph_mark_step_begin()  # what the step before returned may be overwritten
+
+
+def wait():
+    if ON_GPU:
+        torch.cuda.synchronize(DEVICE)
 
 
 def sgd(parameters):
@@ -133,15 +170,19 @@ class Training:
 
     def __init__(self, job, layout, compiled):
         torch.manual_seed(0)
-        self.model = WideResNet(job).to(memory_format=LAYOUTS[layout]).train()
-        self.run = torch.compile(self.model) if compiled else self.model
+        self.model = WideResNet(job).to(DEVICE, memory_format=LAYOUTS[layout]).train()
+        self.compiled = compiled
+        self.run = compiled_from(self.model) if compiled else self.model
         self.optimizer = sgd(list(self.model.parameters()))
         self.images = random_images(job, layout)
-        self.labels = torch.randint(0, job["classes"], (job["batch"],))
+        self.labels = on_host(torch.randint(0, job["classes"], (job["batch"],)))
 
     def step(self):
+        begin_step(self.compiled)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(self.run(self.images), self.labels)
+        images, labels = on_device(self.images), on_device(self.labels)
+        with precise():
+            loss = F.cross_entropy(self.run(images), labels)
         loss.backward()
         self.optimizer.step()
 
@@ -151,13 +192,15 @@ class Inference:
 
     def __init__(self, job, layout, compiled):
         torch.manual_seed(0)
-        self.model = WideResNet(job).to(memory_format=LAYOUTS[layout]).eval()
-        self.run = torch.compile(self.model) if compiled else self.model
+        self.model = WideResNet(job).to(DEVICE, memory_format=LAYOUTS[layout]).eval()
+        self.compiled = compiled
+        self.run = compiled_from(self.model) if compiled else self.model
         self.images = random_images(job, layout)
 
     def step(self):
-        with torch.inference_mode() if self.run is self.model else torch.no_grad():
-            self.run(self.images)
+        begin_step(self.compiled)
+        with torch.no_grad() if self.compiled else torch.inference_mode(), precise():
+            self.run(on_device(self.images)).cpu()
 
 
 class Convolution:
@@ -182,10 +225,19 @@ class Convolution:
             self.run()
 
 
-def timed(step):
+def timed(step, count=1):
+    """Returns the seconds of a step, of as many as are done."""
+    wait()
     begun = time.perf_counter()
-    step()
-    return time.perf_counter() - begun
+    for _ in range(count):
+        step()
+    wait()
+    return (time.perf_counter() - begun) / count
+
+
+def turn(step, count):
+    """Returns the seconds of each step."""
+    return [timed(step, count)] * count if ON_GPU else [timed(step) for _ in range(count)]
 
 
 def prepared(job, layout, compiled):
@@ -206,7 +258,7 @@ def network(job):
 
     runners, failed = {}, {}
     for compiled in [False, True] if job["compile"] else [False]:
-        for layout in LAYOUTS:
+        for layout in ["channels_last"] if compiled and ON_GPU else LAYOUTS:
             name = layout + (" compiled" if compiled else " eager")
             try:
                 runners[name] = prepared(job, layout, compiled)
@@ -228,6 +280,8 @@ def network(job):
 
 
 def conv(job):
+    if ON_GPU:
+        raise ValueError("convolutions alone are measured on the processor")
     runner = Convolution(job)
     for _ in range(WARM_UP_STEPS):
         runner.step()
@@ -238,18 +292,31 @@ def main():
     threads = int(sys.argv[1])
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
-    say({"torch": torch.__version__, "threads": torch.get_num_threads()})
+    version, device = torch.__version__, "cpu"
+    if ON_GPU:
+        try:
+            device = torch.cuda.get_device_name(DEVICE)
+        except Exception as error:  # no driver, no such GPU, or built without CUDA
+            say({"no_gpu": f"{type(error).__name__}: {error}"[:500]})
+            return
+        version += f" with CUDA {torch.version.cuda} and cuDNN {torch.backends.cudnn.version()}"
+        torch.cuda.set_device(DEVICE)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = PRECISION == "tf32"
+        torch.backends.cudnn.benchmark = True  # the fastest algorithm of each convolution
+    say({"torch": version, "threads": torch.get_num_threads(), "device": device})
     runner = None
     for line in sys.stdin:
         try:
             job = json.loads(line)
             if job["do"] in ("network", "conv"):
                 runner = None  # its memory is free before the next takes any
+                if ON_GPU:
+                    torch.cuda.empty_cache()
                 runner, reply = (network if job["do"] == "network" else conv)(job)
             elif job["do"] == "steps":
                 if runner is None or not 1 <= job["count"] <= MOST_STEPS:
                     raise ValueError(f"steps: expected 1 to {MOST_STEPS} of a network or a convolution named before")
-                reply = {"seconds": [timed(runner.step) for _ in range(job["count"])]}
+                reply = {"seconds": turn(runner.step, job["count"])}
             else:
                 raise ValueError(f"nothing is known of {line[:80]!r}")
         except Exception as error:  # wrnc tells the user

@@ -25,7 +25,7 @@ func fake(t *testing.T, mode string, timeout time.Duration) (*Peer, error) {
 	t.Setenv(benchtest.Parameters, "77850")
 	self, err := os.Executable()
 	require.NoError(t, err)
-	p, err := StartPeer(self, 2, timeout)
+	p, err := StartPeer(self, PeerOptions{Threads: 2, Device: "cpu", Precision: "f32", Timeout: timeout})
 	if err == nil {
 		t.Cleanup(p.Close)
 	}
@@ -36,6 +36,7 @@ func TestPeer(t *testing.T) {
 	p, err := fake(t, "right", time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, "2.7.1", p.Torch)
+	require.Equal(t, "cpu", p.Device)
 	ready, err := p.Network(Network{})
 	require.NoError(t, err)
 	require.Equal(t, Prepared{Program: "channels_last eager", Parameters: 77850,
@@ -55,6 +56,8 @@ func TestPeer(t *testing.T) {
 func TestPeerFails(t *testing.T) {
 	for mode, want := range map[string]string{
 		"missing":  `it has no PyTorch \(No module named 'torch'\); install it by \S+ -m pip install torch numpy, or name another Python$`,
+		"blind":    `its PyTorch has no GPU to use \(Torch not compiled with CUDA enabled\); install one that is built for CUDA, or leave out --against torch$`,
+		"nowhere":  `it named no device`,
 		"nameless": `does not answer as wrnc's PyTorch program does: it named no version of PyTorch; does the command start Python itself\?$`,
 		"threads":  `it has 77 threads where 2 were asked for`,
 		"garbage":  `expected a JSON object, found "Python 3.11.7"`,
@@ -85,10 +88,10 @@ func TestPeerFails(t *testing.T) {
 
 func TestNoPython(t *testing.T) {
 	for _, python := range []string{"no-such-python", "/no/such/python"} {
-		_, err := StartPeer(python, 1, time.Minute)
+		_, err := StartPeer(python, PeerOptions{Threads: 1, Device: "cpu", Precision: "f32", Timeout: time.Minute})
 		require.EqualError(t, err, "--python "+python+": there is no such program; name a Python that has PyTorch, or leave out --against torch")
 	}
-	_, err := StartPeer(t.TempDir(), 1, time.Minute)
+	_, err := StartPeer(t.TempDir(), PeerOptions{Threads: 1, Timeout: time.Minute})
 	require.ErrorContains(t, err, "permission denied")
 }
 
@@ -102,7 +105,7 @@ func TestPeerProgram(t *testing.T) {
 			t.Skip("there is no Python")
 		}
 	}
-	p, err := StartPeer(python, 1, 5*time.Minute)
+	p, err := StartPeer(python, PeerOptions{Threads: 1, Device: "cpu", Precision: "f32", Timeout: 5 * time.Minute})
 	if err != nil && !required {
 		require.ErrorContains(t, err, "it has no PyTorch (No module named 'torch')")
 		t.Skip(err)

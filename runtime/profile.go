@@ -30,6 +30,7 @@ type LaunchTime struct {
 type KernelTime struct {
 	Name   string
 	Kernel int // its index in the plan's list
+	Grid   int // those of a launch with the same number ran as one grid, whose time each of them has
 	Spent
 }
 

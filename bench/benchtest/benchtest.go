@@ -15,6 +15,7 @@ import (
 const (
 	Mode       = "WRNC_FAKE_PEER"            // a key of answers
 	Parameters = "WRNC_FAKE_PEER_PARAMETERS" // of the networks that it says to have built
+	Device     = "WRNC_FAKE_PEER_DEVICE"     // the name of its GPU
 )
 
 // answers are the wrong answers, by mode, to what is asked first, of a network or a
@@ -23,8 +24,10 @@ var answers = map[string]struct{ hello, job, steps string }{
 	"right":    {},
 	"compiled": {},
 	"missing":  {hello: `{"missing": "No module named 'torch'"}`},
+	"blind":    {hello: `{"no_gpu": "Torch not compiled with CUDA enabled"}`},
+	"nowhere":  {hello: `{"torch": "2.7.1", "threads": 2}`},
 	"nameless": {hello: `{}`},
-	"threads":  {hello: `{"torch": "2.7.1", "threads": 77}`},
+	"threads":  {hello: `{"torch": "2.7.1", "threads": 77, "device": "cpu"}`},
 	"garbage":  {hello: `Python 3.11.7`},
 	"long":     {hello: strings.Repeat("x", 2<<20)},
 	"ends":     {hello: "END"},
@@ -38,10 +41,10 @@ var answers = map[string]struct{ hello, job, steps string }{
 	"text":     {steps: `{"seconds": "soon"}`},
 }
 
-// Main is the stand-in. Its arguments are those of Python: -c PROGRAM THREADS.
+// Main is the stand-in. Its arguments are those of Python: -c PROGRAM THREADS DEVICE PRECISION.
 func Main() {
-	if len(os.Args) != 4 || os.Args[1] != "-c" || !strings.Contains(os.Args[2], "import torch") {
-		fmt.Fprintln(os.Stderr, "usage: -c PROGRAM THREADS")
+	if len(os.Args) != 6 || os.Args[1] != "-c" || !strings.Contains(os.Args[2], "import torch") {
+		fmt.Fprintln(os.Stderr, "usage: -c PROGRAM THREADS DEVICE PRECISION")
 		os.Exit(2)
 	}
 	mode := os.Getenv(Mode)
@@ -50,7 +53,11 @@ func Main() {
 		fmt.Fprintf(os.Stderr, "%s=%s is no mode\n", Mode, mode)
 		os.Exit(2)
 	}
-	say(wrong.hello, fmt.Sprintf(`{"torch": "2.7.1", "threads": %s}`, os.Args[3]))
+	device := os.Args[4]
+	if device != "cpu" {
+		device = os.Getenv(Device)
+	}
+	say(wrong.hello, fmt.Sprintf(`{"torch": "2.7.1", "threads": %s, "device": %q}`, os.Args[3], device))
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var job struct {
 			Do    string

@@ -2,30 +2,34 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
 	"wrnc/bench"
+	"wrnc/compiler/ir"
 	"wrnc/dsl"
-	kernels "wrnc/kernels/cpu"
 )
 
 // benchCommand is `wrnc bench`.
 type benchCommand struct {
-	Networks []string      `arg:"" optional:"" name:"file|name" help:"Networks: .wrn files, or names such as WRN-16-8; by default the paper's cheap ones, WRN-16-1, WRN-16-2 and WRN-16-4."`
-	Infer    bool          `help:"Measure inference instead of training steps."`
-	Batch    []int         `help:"Images in a batch, one or more numbers with commas; by default 32,128, with --infer 1,128." placeholder:"N,..."`
-	Threads  *int          `help:"Threads of every program, by default one a CPU." placeholder:"N"`
-	ISA      string        `name:"isa" help:"Instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
-	Rounds   int           `help:"Turns of each program; six or more tell how far a figure is to be trusted." default:"10" placeholder:"N"`
-	NoFuse   bool          `help:"Compare with the program that has a kernel for each operation."`
-	Against  string        `help:"Compare with the same work by another program, in turns: torch." placeholder:"PROGRAM"`
-	Python   string        `help:"With --against torch: a Python that has PyTorch." default:"python3" placeholder:"PATH"`
-	Compile  bool          `help:"With --against torch: try torch.compile too, which takes minutes, and compare with the fastest."`
-	Timeout  time.Duration `help:"With --against torch: how long PyTorch may take for one answer." default:"15m" placeholder:"TIME"`
-	Kernels  bool          `help:"Also tell what each kernel takes, and what it would take at this machine's measured peaks."`
-	Convs    bool          `help:"Measure each distinct convolution of the networks alone."`
-	JSON     bool          `help:"Print one JSON object a line: one for each program, or with --convs each convolution."`
+	Networks  []string      `arg:"" optional:"" name:"file|name" help:"Networks: .wrn files, or names such as WRN-16-8; by default the paper's cheap ones, WRN-16-1, WRN-16-2 and WRN-16-4."`
+	Infer     bool          `help:"Measure inference instead of training steps."`
+	Target    string        `help:"cpu, cuda, or auto (the GPU where there is one)." default:"cpu" placeholder:"T"`
+	Device    *int          `help:"cuda: the number of the GPU, among those of CUDA_VISIBLE_DEVICES; 0 by default." placeholder:"N"`
+	Precision string        `help:"f32, the default; or for cuda tf32 or bf16, which use tensor cores." default:"f32" placeholder:"P"`
+	Batch     []int         `help:"Images in a batch, one or more numbers with commas; by default 32,128, with --infer 1,128." placeholder:"N,..."`
+	Threads   *int          `help:"Threads of every program, by default one a CPU." placeholder:"N"`
+	ISA       string        `name:"isa" help:"cpu: instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
+	Rounds    int           `help:"Turns of each program; six or more tell how far a figure is to be trusted." default:"10" placeholder:"N"`
+	NoFuse    bool          `help:"Compare with the program that has a kernel for each operation."`
+	Against   string        `help:"Compare with the same work by another program, in turns: torch." placeholder:"PROGRAM"`
+	Python    string        `help:"With --against torch: a Python that has PyTorch." default:"python3" placeholder:"PATH"`
+	Compile   bool          `help:"With --against torch: try torch.compile too, which takes minutes, and compare with the fastest."`
+	Timeout   time.Duration `help:"With --against torch: how long PyTorch may take for one answer." default:"15m" placeholder:"TIME"`
+	Kernels   bool          `help:"Also tell what each kernel takes, and what it would take at least: at this processor's measured peaks, or a GPU's nominal ones."`
+	Convs     bool          `help:"cpu: measure each distinct convolution of the networks alone."`
+	JSON      bool          `help:"Print one JSON object a line: one for each program, or with --convs each convolution."`
 }
 
 // Help shows examples.
@@ -33,7 +37,8 @@ func (c *benchCommand) Help() string {
 	return "Measures training steps or inference on a batch that lies in memory: images a second, and milliseconds a step with percentiles." +
 		" Programs that are compared take turns, so that a slow moment of the machine meets all of them.\n\n" +
 		"Examples:\n\n  wrnc bench WRN-16-1 --batch 32 --kernels\n  wrnc bench --infer --no-fuse\n" +
-		"  wrnc bench WRN-16-2 --against torch --python env/bin/python --compile\n  wrnc bench --convs --against torch --python env/bin/python"
+		"  wrnc bench WRN-16-2 --against torch --python env/bin/python --compile\n  wrnc bench --convs --against torch --python env/bin/python" +
+		"\n  wrnc bench WRN-28-10 --target cuda --precision bf16 --kernels --against torch --python env/bin/python"
 }
 
 const (
@@ -48,15 +53,15 @@ const (
 )
 
 // Run measures.
-func (c *benchCommand) Run(s *session) error {
+func (c *benchCommand) Run(s *session) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
 	b, err := c.session(s)
+	defer func() { err = errors.Join(err, b.close()) }()
 	if err != nil {
 		return err
 	}
-	defer b.close()
 	if err := b.header(); err != nil {
 		return err
 	}
@@ -78,6 +83,7 @@ func (c *benchCommand) check() error {
 	errs := []error{
 		within("--threads", c.Threads, 1, maxThreads),
 		within("--rounds", &c.Rounds, 1, maxRounds),
+		oneOf("--precision", c.Precision, precisions()...),
 	}
 	for i := range c.Batch {
 		errs = append(errs, within("--batch", &c.Batch[i], 1, maxBatch))
@@ -93,6 +99,8 @@ func (c *benchCommand) check() error {
 		errs = append(errs, usagef("--compile: only with --against torch"))
 	case c.Timeout <= 0:
 		errs = append(errs, usagef("--timeout %v: expected a time such as 30s or 15m", c.Timeout))
+	case c.Convs && c.Target != "cpu":
+		errs = append(errs, usagef("--convs: convolutions alone are measured on the processor; leave out --target %s", c.Target))
 	case c.Convs && c.NoFuse:
 		errs = append(errs, usagef("--no-fuse: a convolution alone, as --convs measures it, is never fused"))
 	case c.Convs && c.Kernels:
@@ -106,23 +114,23 @@ func (c *benchCommand) check() error {
 // benchSession is a call of `wrnc bench`, all choices made.
 type benchSession struct {
 	*benchCommand
-	s       *session
-	on      *cpuMachine
-	nets    []*dsl.Network
-	batches []int
-	meter   *bench.Meter // nil unless peaks are wanted
-	peer    *bench.Peer  // nil unless compared with PyTorch
+	s         *session
+	target    string
+	on        machine
+	threads   int // of every program
+	precision ir.DType
+	nets      []*dsl.Network
+	batches   []int
+	meter     *bench.Meter // nil unless a processor's peaks are wanted
+	peer      *bench.Peer  // nil unless compared with PyTorch
 }
 
+// session makes all choices. What was opened is returned with an error, too.
 func (c *benchCommand) session(s *session) (*benchSession, error) {
-	b := &benchSession{benchCommand: c, s: s, batches: c.Batch}
-	isa, err := chooseISA(c.ISA, kernels.Available())
-	if err != nil {
-		return nil, err
-	}
-	b.on = &cpuMachine{isa: isa, threads: runtime.GOMAXPROCS(0)}
+	b := &benchSession{benchCommand: c, s: s, batches: c.Batch, threads: runtime.GOMAXPROCS(0)}
+	b.precision, _ = ir.ParseDType(c.Precision) // check has seen it
 	if c.Threads != nil {
-		b.on.threads = *c.Threads
+		b.threads = *c.Threads
 	}
 	switch {
 	case len(c.Batch) > 0:
@@ -132,15 +140,50 @@ func (c *benchCommand) session(s *session) (*benchSession, error) {
 		b.batches = []int{32, 128}
 	}
 	if err := b.load(); err != nil {
-		return nil, err
+		return b, err
 	}
-	if c.Kernels || c.Convs {
-		b.meter = bench.NewMeter(isa, b.on.threads)
+	if err := b.open(); err != nil {
+		return b, err
 	}
-	if c.Against != "" {
-		b.peer, err = bench.StartPeer(c.Python, b.on.threads, c.Timeout)
+	return b, b.startPeer()
+}
+
+// open opens the machine to measure on.
+func (b *benchSession) open() error {
+	words := b.s.stdout
+	if b.JSON {
+		words = b.s.stderr
 	}
-	return b, err
+	t, on, err := openTarget(b.Target, machineChoice{isa: b.ISA, threads: b.threads, device: b.Device, precision: b.precision, words: words, gpu: b.s.gpu})
+	if err != nil {
+		return err
+	}
+	b.target, b.on = t.name, on
+	if c, is := on.(*cpuMachine); is && (b.Kernels || b.Convs) {
+		b.meter = bench.NewMeter(c.isa, b.threads)
+	}
+	return nil
+}
+
+// startPeer starts PyTorch, on the same device.
+func (b *benchSession) startPeer() (err error) {
+	if b.Against == "" {
+		return nil
+	}
+	o := bench.PeerOptions{Threads: b.threads, Device: "cpu", Precision: b.Precision, Timeout: b.Timeout}
+	if b.on.arch().OnGPU() {
+		o.Device = "cuda:0"
+		if b.Device != nil {
+			o.Device = fmt.Sprintf("cuda:%d", *b.Device)
+		}
+	}
+	if b.peer, err = bench.StartPeer(b.Python, o); err != nil {
+		return err
+	}
+	if ours := b.on.device(); ours != "" && ours != b.peer.Device {
+		return fmt.Errorf("PyTorch would use %s, and wrnc uses %s: name one GPU by CUDA_VISIBLE_DEVICES", b.peer.Device, ours)
+	}
+	return nil
 }
 
 // load reads the networks, and refuses those that the peer cannot build.
@@ -164,10 +207,14 @@ func (b *benchSession) load() error {
 	return nil
 }
 
-func (b *benchSession) close() {
+func (b *benchSession) close() error {
 	if b.peer != nil {
 		b.peer.Close()
 	}
+	if b.on == nil {
+		return nil
+	}
+	return b.on.close()
 }
 
 // function is what is measured of a network.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wrnc/bench"
+	"wrnc/compiler/ir"
 	"wrnc/compiler/lower"
 	"wrnc/dsl"
 	kernels "wrnc/kernels/cpu"
@@ -20,7 +21,7 @@ func benching(t *testing.T, c benchCommand) (*benchSession, *dsl.Network) {
 	require.NoError(t, err)
 	c.Rounds = 2
 	on := &cpuMachine{isa: kernels.Detect(), threads: 2}
-	return &benchSession{benchCommand: &c, on: on, nets: []*dsl.Network{net}, meter: bench.NewMeter(on.isa, on.threads)}, net
+	return &benchSession{benchCommand: &c, target: "cpu", on: on, threads: on.threads, precision: ir.F32, nets: []*dsl.Network{net}, meter: bench.NewMeter(on.isa, on.threads)}, net
 }
 
 // TestKernelsAddUp: kernels, waiting and what is outside of launches are the whole

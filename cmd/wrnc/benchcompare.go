@@ -11,7 +11,7 @@ import (
 // contestant is a program that takes turns with others at the same work.
 type contestant struct {
 	name    string // wrnc, wrnc --no-fuse or torch
-	how     string // instruction set; layout and mode
+	how     string // instruction set or architecture; layout and mode
 	runner  bench.Runner
 	program *benchProgram  // wrnc's own; nil: the peer
 	ready   bench.Prepared // the peer's
@@ -50,6 +50,11 @@ func (b *benchSession) compare(net *dsl.Network, batch int) (err error) {
 		if i > 0 {
 			r.Ratio = newRatioRecord(timings[0].Over(timings[i]))
 		}
+		if c.program != nil && b.on.arch().OnGPU() {
+			if r.Model, err = b.model(c.program, r.Time.Median); err != nil {
+				return err
+			}
+		}
 		if b.Kernels && c.program != nil {
 			if r.Kernels, err = b.profile(c.program); err != nil {
 				return err
@@ -77,7 +82,7 @@ func (b *benchSession) contestants(net *dsl.Network, batch int) ([]contestant, e
 		if !fuse {
 			name += " --no-fuse"
 		}
-		all = append(all, contestant{name: name, how: b.on.isa.Name, runner: p, program: p})
+		all = append(all, contestant{name: name, how: b.on.arch().ISA, runner: p, program: p})
 	}
 	if b.peer == nil {
 		return all, nil

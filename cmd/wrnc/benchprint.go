@@ -20,6 +20,9 @@ func (b *benchSession) header() error {
 	m := b.machine()
 	w := b.s.stdout
 	fmt.Fprintf(w, "wrnc %s, %s, %s; %s; %s with %d CPUs, %s, threads: %d\n", m.Wrnc, m.Go, m.System, m.Date, m.Processor, m.CPUs, m.ISA, m.Threads)
+	if m.Device != "" {
+		fmt.Fprintf(w, "%s, a driver for CUDA %s; the batch lies in the host's memory, and each step copies it\n", m.Device, m.CUDA)
+	}
 	if b.peer != nil {
 		fmt.Fprintf(w, "against PyTorch %s", m.Torch)
 		if m.WaitPolicy != "" {
@@ -34,7 +37,7 @@ func (b *benchSession) header() error {
 	if b.Infer {
 		what = "a step is one inference"
 	}
-	_, err := fmt.Fprintf(w, "%s of a batch in memory, f32; turns of each program: %d\n\n", what, b.Rounds)
+	_, err := fmt.Fprintf(w, "%s of a batch in memory, %v; turns of each program: %d\n\n", what, b.precision, b.Rounds)
 	return err
 }
 
@@ -100,6 +103,9 @@ func (t timeRecord) range95() string {
 func (r benchRecord) printNotes(w io.Writer, first benchRecord) {
 	if r.Ratio != nil {
 		fmt.Fprintf(w, "  %s takes %.2f times as long as %s by the medians%s, %.2f by the least steps\n", first.Program, r.Ratio.Medians, r.Program, r.Ratio.trust(), r.Ratio.Least)
+	}
+	if r.Model != nil {
+		fmt.Fprintf(w, "  the kernels of %s would take %.4g ms at the peaks (%s): %.0f %% of the median\n", r.Program, r.Model.Least, r.Model.Peaks, 100*r.Model.Share)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Failed)) {
 		why, _, _ := strings.Cut(r.Failed[name], "\n")

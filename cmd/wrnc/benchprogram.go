@@ -56,9 +56,9 @@ const (
 // program compiles and loads a network, with its initial weights and a random batch;
 // for inference as `wrnc run --infer` does.
 func (b *benchSession) program(net *dsl.Network, batch int, fuse bool) (*benchProgram, error) {
-	o := compiler.Options{Batch: batch, Precision: ir.F32, Fuse: fuse}
+	o := compiler.Options{Batch: batch, Precision: b.precision, Fuse: fuse}
 	if b.Infer {
-		o.Fold = true
+		o.Fold = folds(b.on.arch())
 		m, err := compileAlone(net, b.function(), o)
 		if err != nil {
 			return nil, err

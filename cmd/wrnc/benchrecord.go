@@ -21,7 +21,10 @@ type benchMachine struct {
 	System     string `json:"system"`
 	Processor  string `json:"processor"`
 	CPUs       int    `json:"cpus"`
-	ISA        string `json:"isa"`
+	Target     string `json:"target"`
+	ISA        string `json:"isa"`              // or a GPU's architecture that is planned for
+	Device     string `json:"device,omitempty"` // the GPU
+	CUDA       string `json:"cuda,omitempty"`   // the newest that its driver knows
 	Threads    int    `json:"threads"`
 	Torch      string `json:"torch,omitempty"`
 	WaitPolicy string `json:"omp_wait_policy,omitempty"` // of the environment, which PyTorch's threads follow
@@ -33,6 +36,7 @@ type benchRecord struct {
 	Network         string             `json:"network"`
 	Batch           int                `json:"batch"`
 	Work            string             `json:"work"` // train or infer
+	Precision       string             `json:"precision"`
 	Program         string             `json:"program"`
 	How             string             `json:"how"`
 	Rounds          int                `json:"rounds"`
@@ -42,6 +46,7 @@ type benchRecord struct {
 	Ratio           *ratioRecord       `json:"ratio,omitempty"`       // of all but the first: wrnc's time divided by this program's
 	Tried           map[string]float64 `json:"tried_ms,omitempty"`    // PyTorch's programs, of which this is the fastest
 	Failed          map[string]string  `json:"failed,omitempty"`      // those that could not be tried
+	Model           *modelRecord       `json:"model,omitempty"`       // of wrnc's programs on a GPU
 	Kernels         *kernelsRecord     `json:"kernels,omitempty"`
 	Machine         benchMachine       `json:"machine"`
 }
@@ -86,7 +91,7 @@ func between(i bench.Interval, scale float64) *[2]float64 {
 
 // record is what a contestant's turns came to.
 func (b *benchSession) record(net *dsl.Network, batch int, c contestant, t bench.Timing) benchRecord {
-	r := benchRecord{Network: net.Name, Batch: batch, Work: b.function(), Program: c.name, How: c.how, Rounds: b.Rounds,
+	r := benchRecord{Network: net.Name, Batch: batch, Work: b.function(), Precision: b.precision.String(), Program: c.name, How: c.how, Rounds: b.Rounds,
 		Time: newTimeRecord(t), Failed: c.ready.Failed, Machine: b.machine()}
 	r.ImagesPerSecond = 1e3 * float64(batch) / r.Time.Median
 	if c.program != nil {
@@ -106,7 +111,10 @@ func (b *benchSession) record(net *dsl.Network, batch int, c contestant, t bench
 func (b *benchSession) machine() benchMachine {
 	v := thisVersion()
 	m := benchMachine{Date: b.s.now().Format("2006-01-02"), Wrnc: v.String(), Go: v.Go, System: v.System,
-		Processor: processor("/proc/cpuinfo"), CPUs: runtime.NumCPU(), ISA: b.on.isa.Name, Threads: b.on.threads}
+		Processor: processor("/proc/cpuinfo"), CPUs: runtime.NumCPU(), Target: b.target, ISA: b.on.arch().ISA, Device: b.on.device(), Threads: b.threads}
+	if g, is := b.on.(*gpuMachine); is {
+		m.CUDA = cudaVersion(g.Info().Driver)
+	}
 	if b.peer != nil {
 		m.Torch, m.WaitPolicy = b.peer.Torch, os.Getenv("OMP_WAIT_POLICY")
 	}

@@ -38,7 +38,13 @@ func TestCommands(t *testing.T) {
 		Dir: "../../testdata/cli",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("WRNC_LIBCUDA", noLibrary)
-			return nil
+			bench, err := filepath.Abs("../../bench")
+			if err != nil {
+				return err
+			}
+			e.Setenv("BENCH", bench)
+			_, err = os.Stat(filepath.Join(bench, "gpu.sh")) // so that go test knows what its result depends on
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":      exits,

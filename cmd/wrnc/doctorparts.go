@@ -95,7 +95,7 @@ func (e *examination) oneGPU(i int, g *probedGPU) finding {
 	if e.gpu == nil {
 		e.gpu = g
 	}
-	version := fmt.Sprintf("%d.%d", g.Driver/1000, g.Driver%1000/10)
+	version := cudaVersion(g.Driver)
 	release := driverRelease("/proc/driver/nvidia/version")
 	text := fmt.Sprintf("%d: %s, sm_%d%d, %s (%s free), driver", i, g.Name, g.Major, g.Minor, formatBytes(g.Memory), formatBytes(g.Free))
 	if release != "" {
@@ -105,6 +105,9 @@ func (e *examination) oneGPU(i int, g *probedGPU) finding {
 		Facts: map[string]any{"device": i, "name": g.Name, "capability": fmt.Sprintf("%d.%d", g.Major, g.Minor), "bytes": g.Memory, "free": g.Free,
 			"multiprocessors": g.Processors, "cuda": version, "driver": release, "arch": arch}}
 }
+
+// cudaVersion writes a version as the driver numbers it: 13.1 for 13010.
+func cudaVersion(number int) string { return fmt.Sprintf("%d.%d", number/1000, number%1000/10) }
 
 // driverRelease is the number of NVIDIA's kernel module, or "".
 func driverRelease(path string) string {

@@ -284,3 +284,37 @@ func requireSameRecords(t *testing.T, want, got string) {
 	require.NoError(t, err)
 	require.Equal(t, a, b)
 }
+
+// TestGPUBench measures on the kernels' own text: the record says where its peaks are
+// from, and kernels, of which several may be one grid, and what is outside of launches
+// add up to the step.
+func TestGPUBench(t *testing.T) { onGPUs(t, testGPUBench) }
+
+func testGPUBench(t *testing.T, open opener) {
+	net := filepath.Join(t.TempDir(), "small.wrn")
+	require.NoError(t, os.WriteFile(net, []byte(smallNet), 0o666))
+	for _, work := range []struct {
+		name, precision string
+		flags           []string
+	}{{"train", "bf16", nil}, {"infer", "f32", []string{"--infer"}}} {
+		code, out, stderr := open.run(room, append([]string{"bench", net, "--target", "cuda", "--precision", work.precision,
+			"--batch", "2", "--rounds", "1", "--kernels", "--json"}, work.flags...)...)
+		require.Equal(t, exitOK, code, stderr)
+		var r benchRecord
+		require.NoError(t, json.Unmarshal([]byte(out), &r), out)
+		require.Equal(t, []string{work.name, work.precision, "wrnc", "cuda"}, []string{r.Work, r.Precision, r.Program, r.Machine.Target})
+		require.Equal(t, r.How, r.Machine.ISA)
+		require.NotEmpty(t, r.Machine.Device)
+		require.Regexp(t, "^nominal, ", r.Model.Peaks)
+		require.Equal(t, r.Model.Peaks, r.Kernels.Peaks)
+		require.InEpsilon(t, r.Model.Share, r.Model.Least/r.Time.Median, 1e-9)
+		sum := kernelTotal{}
+		for _, kind := range r.Kernels.Kinds {
+			sum.add(kind)
+		}
+		require.InEpsilon(t, r.Model.Least, sum.Least, 1e-9, "each kernel is in one row")
+		require.InDelta(t, r.Kernels.Whole, sum.MS+r.Kernels.Waiting+r.Kernels.Outside, 1e-9)
+		require.GreaterOrEqual(t, r.Kernels.Outside, 0.0)
+		require.Equal(t, work.name == "train", bytes.Contains([]byte(out), []byte(" more\"")), "the update of all parameters is one grid")
+	}
+}

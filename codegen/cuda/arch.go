@@ -46,7 +46,21 @@ func Arch(name string) (plan.Arch, error) {
 			return plan.Arch{Target: "cuda", ISA: a.name, Chans: 1, L1: 64 << 10, L2: a.l2, GPU: a.gpu}, nil
 		}
 	}
-	return plan.Arch{}, fmt.Errorf("unknown GPU architecture %q; kernels are written for %s", name, strings.Join(Archs(), ", "))
+	return plan.Arch{}, unknown(name)
+}
+
+// Card is the card whose nominal figures those of a named architecture are.
+func Card(name string) (string, error) {
+	for _, a := range archs {
+		if a.name == name {
+			return a.card, nil
+		}
+	}
+	return "", unknown(name)
+}
+
+func unknown(name string) error {
+	return fmt.Errorf("unknown GPU architecture %q; kernels are written for %s", name, strings.Join(Archs(), ", "))
 }
 
 // Nearest returns the newest architecture of [Archs] that a GPU of a compute

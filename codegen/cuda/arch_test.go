@@ -20,3 +20,17 @@ func TestNearest(t *testing.T) {
 	_, err := Nearest(7, 5)
 	require.EqualError(t, err, "a GPU of compute capability 7.5 is older than sm_80, the first that kernels are written for")
 }
+
+// TestCard names a card of its own for each architecture.
+func TestCard(t *testing.T) {
+	seen := map[string]bool{}
+	for _, name := range Archs() {
+		card, err := Card(name)
+		require.NoError(t, err)
+		require.NotEmpty(t, card)
+		require.False(t, seen[card], card)
+		seen[card] = true
+	}
+	_, err := Card("sm_75")
+	require.EqualError(t, err, `unknown GPU architecture "sm_75"; kernels are written for sm_80, sm_86, sm_89, sm_90, sm_100, sm_120`)
+}

@@ -15,6 +15,15 @@ func (g GPU) Rate(math string) int {
 	return g.FFMA
 }
 
+// FLOPs is the nominal peak of the multiply for ffma, tf32 or bf16: floating-point
+// operations a second, two for each multiply-add.
+func (g GPU) FLOPs(math string) float64 {
+	return 2 * float64(g.SMs) * float64(g.Rate(math)) * float64(g.MHz) * 1e6
+}
+
+// Bandwidth is the nominal peak of memory, in bytes a second.
+func (g GPU) Bandwidth() float64 { return float64(g.GBs) * 1e9 }
+
 // Cost is what a kernel has to do for a full batch, at least.
 type Cost struct {
 	FLOPs float64 // two for each multiply-add of its root; elementwise work is not counted
@@ -71,8 +80,7 @@ func (g ConvShape) taps() int {
 // Seconds is the least time of a kernel on a GPU by its nominal figures, and what
 // bounds it: its multiply-adds or its bytes.
 func (g GPU) Seconds(c Cost, math string) (seconds float64, bound string) {
-	multiply := c.FLOPs / (2 * float64(g.SMs) * float64(g.Rate(math)) * float64(g.MHz) * 1e6)
-	memory := c.Bytes / (float64(g.GBs) * 1e9)
+	multiply, memory := c.FLOPs/g.FLOPs(math), c.Bytes/g.Bandwidth()
 	if multiply > memory {
 		return multiply, "the multiply"
 	}

@@ -66,7 +66,7 @@ func (f *function) time(t int) {
 		timer := &timed{runner: l.kernels[i]}
 		l.kernels[i] = timer
 		l.watch.kernels = append(l.watch.kernels, timer)
-		l.watch.time.Kernels = append(l.watch.time.Kernels, runtime.KernelTime{Name: f.plan.Kernels[k].Name, Kernel: k})
+		l.watch.time.Kernels = append(l.watch.time.Kernels, runtime.KernelTime{Name: f.plan.Kernels[k].Name, Kernel: k, Grid: i})
 	}
 }
 

@@ -30,10 +30,16 @@ func (p *Program) Profile(on bool) {
 
 // untimed are the function's launches at no time.
 func (f *function) untimed() []runtime.LaunchTime {
+	grids := make([]int, len(f.plan.Kernels))
+	for i, s := range f.steps {
+		for _, k := range s.kernels {
+			grids[k] = i
+		}
+	}
 	times := make([]runtime.LaunchTime, len(f.plan.Launches))
 	for i, l := range f.plan.Launches {
 		for _, k := range l.Kernels {
-			times[i].Kernels = append(times[i].Kernels, runtime.KernelTime{Name: f.plan.Kernels[k].Name, Kernel: k})
+			times[i].Kernels = append(times[i].Kernels, runtime.KernelTime{Name: f.plan.Kernels[k].Name, Kernel: k, Grid: grids[k]})
 		}
 	}
 	return times

@@ -1,6 +1,8 @@
 package cuda
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,6 +47,11 @@ func TestProfile(t *testing.T) {
 		}
 	}
 	require.Equal(t, spent(3), times[0].Spent, "conv, both updates as one grid, and r.double")
+	grids := map[int]int{}
+	for _, k := range times[0].Kernels {
+		grids[k.Grid]++
+	}
+	require.ElementsMatch(t, []int{1, 2, 1}, slices.Collect(maps.Values(grids)))
 	require.Equal(t, spent(1), p.LaunchTimes("load")[0].Spent)
 	require.Zero(t, p.LaunchTimes("mean")[0].Calls)
 	times[0].Kernels[0].Name = "another"
