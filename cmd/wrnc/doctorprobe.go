@@ -183,7 +183,7 @@ func output(limit time.Duration, program string, args ...string) (string, error)
 	defer cancel()
 	var stdout, stderr capped
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, 10*time.Second // a busy machine is slow to hand over
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, 5*time.Second // a busy machine is slow to hand over
 	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
