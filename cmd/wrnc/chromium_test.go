@@ -2,32 +2,17 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"image/png"
 	"os"
 	"os/exec"
 	"testing"
 	"time"
 
+	"wrnc/codegen/report/browsertest"
+
 	"github.com/stretchr/testify/require"
 )
-
-// browser finds Chromium, or skips the test. Where WRNC_REQUIRE_BROWSER is 1, as
-// in continuous integration, it must be there.
-func browser(t *testing.T) string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("WRNC_REQUIRE_BROWSER") == "1" {
-		t.Fatal("no Chromium here, and WRNC_REQUIRE_BROWSER=1 asks for it: apt-get install chromium")
-	}
-	t.Skip("no Chromium here, so the live page is not looked at in a browser: apt-get install chromium")
-	return ""
-}
 
 // tab is a page in a Chromium without a window, driven by its DevTools protocol over
 // a pair of pipes: JSON objects, each with a zero byte after it.
@@ -41,15 +26,11 @@ type tab struct {
 
 // openTab starts a browser, which ends with the test.
 func openTab(t *testing.T, chromium string) *tab {
-	home, err := os.MkdirTemp("", "wrnc-browser-")
-	require.NoError(t, err)
 	theirIn, ourOut, err := os.Pipe()
 	require.NoError(t, err)
 	ourIn, theirOut, err := os.Pipe()
 	require.NoError(t, err)
-	cmd := exec.Command(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-proxy-server",
-		"--remote-debugging-pipe", "--user-data-dir="+home)
+	cmd := exec.Command(chromium, append(browsertest.Flags(browsertest.Home(t)), "--no-proxy-server", "--remote-debugging-pipe")...)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, where it looks for them
 	require.NoError(t, cmd.Start())
 	require.NoError(t, theirIn.Close())
@@ -61,7 +42,6 @@ func openTab(t *testing.T, chromium string) *tab {
 		_ = cmd.Wait()         // with the error that it was killed
 		_ = ourIn.Close()
 		_ = ourOut.Close()
-		_ = os.RemoveAll(home) // what a dying process still writes there does not matter
 	})
 	target := b.call("Target.createTarget", map[string]any{"url": "about:blank"})
 	b.session, _ = b.call("Target.attachToTarget", map[string]any{"targetId": target["targetId"], "flatten": true})["sessionId"].(string)
@@ -148,20 +128,5 @@ func (b *tab) photo(file string) (colours int, light bool) {
 	data, err := base64.StdEncoding.DecodeString(text)
 	require.NoError(b.t, err)
 	require.NoError(b.t, os.WriteFile(file, data, 0o666))
-	img, err := png.Decode(bytes.NewReader(data))
-	require.NoError(b.t, err)
-	seen := map[[3]uint32]bool{}
-	balance := 0
-	for y := range img.Bounds().Dy() {
-		for x := range img.Bounds().Dx() {
-			r, g, b, _ := img.At(x, y).RGBA()
-			seen[[3]uint32{r, g, b}] = true
-			if r+g+b > 3<<15 {
-				balance++
-			} else {
-				balance--
-			}
-		}
-	}
-	return len(seen), balance > 0
+	return browsertest.Look(b.t, file)
 }

@@ -82,6 +82,7 @@ const imports = `
 
 	bench:              kernels/cpu
 	bench/benchtest:
+	codegen/report/browsertest:
 `
 
 const module = "wrnc/"

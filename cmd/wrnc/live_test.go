@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"wrnc/codegen/report/browsertest"
 	"wrnc/runtime/cuda/jit"
 	"wrnc/runtime/data"
 	"wrnc/runtime/live"
@@ -219,7 +220,7 @@ func (p *served) interrupt(code int) {
 // page, one of a network and classes with hostile names.
 func TestLivePage(t *testing.T) {
 	noInterrupt(t)
-	b := openTab(t, browser(t)) // before the training, so as to miss nothing
+	b := openTab(t, browsertest.Find(t)) // before the training, so as to miss nothing
 	p := serve(t, someDigits(448, 100), "WRN-10-1", "--epochs", "2", "--batch", "32")
 	b.size(1440, 1000, false)
 	b.scheme("light")

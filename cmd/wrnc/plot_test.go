@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
-	"image/png"
 	"io"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"wrnc/codegen/report/browsertest"
 	"wrnc/runtime/metrics"
 )
 
@@ -239,10 +238,6 @@ func realistic(dir string, n int) []*comparedRun {
 // TestPlotPage makes pages of one, three and eight runs and looks at them in a browser:
 // by light and by dark at one, or at all where WRNC_PICTURES=DIR keeps the pictures.
 func TestPlotPage(t *testing.T) {
-	chromium, err := exec.LookPath("chromium")
-	if err != nil && os.Getenv("WRNC_REQUIRE_BROWSER") == "1" {
-		t.Fatal("no Chromium here, and WRNC_REQUIRE_BROWSER=1 asks for it: apt-get install chromium")
-	}
 	pictures := os.Getenv("WRNC_PICTURES")
 	if pictures == "" {
 		pictures = t.TempDir()
@@ -264,12 +259,10 @@ func TestPlotPage(t *testing.T) {
 			if n != 8 && os.Getenv("WRNC_PICTURES") == "" {
 				continue
 			}
-			if chromium == "" {
-				t.Skip("no Chromium here, so the page is not looked at: apt-get install chromium")
-			}
 			picture := filepath.Join(pictures, fmt.Sprintf("plot-%d-%s.png", n, scheme))
-			photograph(t, chromium, page, picture, slices.Index([]string{"dark", "light"}, scheme))
-			seen, light := colourCount(t, picture)
+			browsertest.Visit(t, browsertest.Find(t), "file://"+page, "--window-size=1040,1160", "--screenshot="+picture,
+				fmt.Sprintf("--blink-settings=preferredColorScheme=%d", slices.Index([]string{"dark", "light"}, scheme)))
+			seen, light := browsertest.Look(t, picture)
 			require.Greater(t, seen, 50, "the picture has hardly any colours")
 			require.Equal(t, scheme == "light", light)
 		}
@@ -294,36 +287,4 @@ func requireSelfContained(t *testing.T, page string) {
 			}
 		}
 	}
-}
-
-func photograph(t *testing.T, chromium, page, picture string, scheme int) {
-	home, err := os.MkdirTemp("", "wrnc-browser-")
-	require.NoError(t, err)
-	defer func() { _ = os.RemoveAll(home) }() // what a dying process still writes there does not matter
-	out, err := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--user-data-dir="+home,
-		fmt.Sprintf("--blink-settings=preferredColorScheme=%d", scheme), "--window-size=1040,1160", "--screenshot="+picture, "file://"+page).CombinedOutput()
-	require.NoError(t, err, string(out))
-}
-
-// colourCount counts the colours of a picture and tells whether most of it is light.
-func colourCount(t *testing.T, file string) (colours int, light bool) {
-	data, err := os.ReadFile(file)
-	require.NoError(t, err)
-	img, err := png.Decode(bytes.NewReader(data))
-	require.NoError(t, err)
-	seen := map[[3]uint32]bool{}
-	balance := 0
-	for y := range img.Bounds().Dy() {
-		for x := range img.Bounds().Dx() {
-			r, g, b, _ := img.At(x, y).RGBA()
-			seen[[3]uint32{r, g, b}] = true
-			if r+g+b > 3<<15 {
-				balance++
-			} else {
-				balance--
-			}
-		}
-	}
-	return len(seen), balance > 0
 }

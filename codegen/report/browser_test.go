@@ -2,56 +2,24 @@ package report_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/xml"
-	"image/png"
 	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"wrnc/codegen/report/browsertest"
 
 	"github.com/stretchr/testify/require"
 )
 
-// browser finds Chromium, or skips the test. Where WRNC_REQUIRE_BROWSER is 1, as
-// in continuous integration, it must be there.
-func browser(t *testing.T) string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("WRNC_REQUIRE_BROWSER") == "1" {
-		t.Fatal("no Chromium here, and WRNC_REQUIRE_BROWSER=1 asks for it: apt-get install chromium")
-	}
-	t.Skip("no Chromium here, so the report is not looked at in a browser: apt-get install chromium")
-	return ""
-}
-
 // visit opens a file in a browser without a window and returns what it prints.
 func visit(t *testing.T, chromium, file, fragment string, flags ...string) []byte {
 	t.Helper()
-	home, err := os.MkdirTemp("", "wrnc-browser-")
-	require.NoError(t, err)
-	defer func() { _ = os.RemoveAll(home) }() // what a dying process still writes there does not matter
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
 	address := url.URL{Scheme: "file", Path: file, Fragment: fragment}
-	args := append([]string{
-		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--user-data-dir=" + home,
-	}, flags...)
-	cmd := exec.CommandContext(ctx, chromium, append(args, address.String())...)
-	cmd.WaitDelay = 5 * time.Second
-	var errors bytes.Buffer
-	cmd.Stderr = &errors
-	out, err := cmd.Output()
-	require.NoError(t, err, errors.String())
-	return out
+	return browsertest.Visit(t, chromium, address.String(), flags...)
 }
 
 // parseDOM reads what --dump-dom prints: HTML, whose void elements are not closed.
@@ -91,7 +59,7 @@ func parseDOM(t *testing.T, dom string) *element {
 // TestBrowser selects fusions of a report by the address and looks at what the
 // browser shows.
 func TestBrowser(t *testing.T) {
-	chromium := browser(t)
+	chromium := browsertest.Find(t)
 	b := small(t)
 	file := filepath.Join(t.TempDir(), "report.html")
 	require.NoError(t, os.WriteFile(file, []byte(write(t, b)), 0o666))
@@ -187,7 +155,7 @@ func TestBrowser(t *testing.T) {
 		} {
 			picture := filepath.Join(pictures(t), c.name+".png")
 			visit(t, chromium, file, "train", append(c.flags, "--window-size="+c.size, "--screenshot="+picture)...)
-			seen, light := look(t, picture)
+			seen, light := browsertest.Look(t, picture)
 			require.Greater(t, seen, 100, "%s: the picture has hardly any colours", c.name)
 			require.Equal(t, c.name != "dark", light, c.name)
 		}
@@ -261,26 +229,4 @@ func pictures(t *testing.T) string {
 		return dir
 	}
 	return t.TempDir()
-}
-
-// look counts the colours of a picture and tells whether most of it is light.
-func look(t *testing.T, file string) (colours int, light bool) {
-	data, err := os.ReadFile(file)
-	require.NoError(t, err)
-	img, err := png.Decode(bytes.NewReader(data))
-	require.NoError(t, err)
-	seen := map[[3]uint32]bool{}
-	balance := 0
-	for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y++ {
-		for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x++ {
-			r, g, b, _ := img.At(x, y).RGBA()
-			seen[[3]uint32{r, g, b}] = true
-			if r+g+b > 3<<15 {
-				balance++
-			} else {
-				balance--
-			}
-		}
-	}
-	return len(seen), balance > 0
 }
