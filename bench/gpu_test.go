@@ -29,7 +29,7 @@ func newAcceptance(t *testing.T) *acceptance {
 	for _, name := range scriptTools {
 		tool, err := exec.LookPath(name)
 		if err != nil {
-			t.Skip(err)
+			t.Skip("the script needs what is not here: ", err)
 		}
 		require.NoError(t, os.Symlink(tool, filepath.Join(a.path, name)))
 	}
@@ -220,7 +220,7 @@ func TestAcceptanceUsage(t *testing.T) {
 func TestAcceptanceIsClean(t *testing.T) {
 	checker, err := exec.LookPath("shellcheck")
 	if err != nil {
-		t.Skip(err)
+		t.Skip("the script is not held to shellcheck, which is not here: ", err)
 	}
 	out, err := exec.Command(checker, "gpu.sh").CombinedOutput()
 	require.NoError(t, err, string(out))

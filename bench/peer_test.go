@@ -108,7 +108,7 @@ func TestPeerProgram(t *testing.T) {
 	p, err := StartPeer(python, PeerOptions{Threads: 1, Device: "cpu", Precision: "f32", Timeout: 5 * time.Minute})
 	if err != nil && !required {
 		require.ErrorContains(t, err, "it has no PyTorch (No module named 'torch')")
-		t.Skip(err)
+		t.Skip("PyTorch is not compared with; WRNC_TORCH_PYTHON names a Python that has it: ", err)
 	}
 	require.NoError(t, err)
 	defer p.Close()
