@@ -17,6 +17,7 @@ constexpr u32 kLayouts = 8;
 struct Piece {
   uptr base;
   u32 bytes;
+  bool accessed;  // by a block of this launch that forget_blocks has forgotten
 };
 
 // Layout is one Smem of a kernel. It keeps its pieces from block to block: as long
@@ -54,18 +55,22 @@ void start_block_shared() {
   window_base = window_of(0);
 }
 
-void forget_blocks() {
-  for (const Layout& l : layouts)
-    for (const Piece& p : l.pieces) shared_space.mark(p.base, p.bytes, kUnwritten);
-}
-
 bool smem_began_now() { return current > 1 && now.layout == now.interval; }
 
 static bool accessed(const Piece& p) {
+  if (p.accessed) return true;
   const u64 first = shared_space.cell(p.base), cells = (p.bytes + 1) / 2;
   for (u64 i = first; i < first + cells; i++)
     if (shared_space.writes[i] == kInFlight || shared_space.writes[i] > now.launch || shared_space.reads[i] > now.launch) return true;
   return false;
+}
+
+void forget_blocks() {
+  for (Layout& l : layouts)
+    for (Piece& p : l.pieces) {
+      p.accessed = accessed(p);
+      shared_space.mark(p.base, p.bytes, kUnwritten);
+    }
 }
 
 void finish_shared() {
@@ -165,7 +170,7 @@ static void* take(u32 bytes, const void* pc) {
     const uptr base = (after + kGap + 15) / 16 * 16;
     if (base + bytes + kGap > window_of(mine) + kWindow)
       abort_launch("smem-size", pc, "piece %zu of Smem %u: more shared memory than any GPU has", k, mine);
-    l.pieces.push_back({base, bytes});
+    l.pieces.push_back({base, bytes, false});
     shared_space.mark(base, bytes, kUnwritten);
   }
   l.taken++;

@@ -46,6 +46,28 @@ func TestReduce(t *testing.T) {
 	}
 }
 
+// Shared memory that only the first block uses has been used, though intervals were
+// numbered anew since: they are after at most 2^18.
+func TestRenumbering(t *testing.T) {
+	h, m := start(t)
+	module := compileText(t, h, "renumber", `#include "device.cuh"
+struct Args {
+  f32* out;
+};
+WRNC_KERNEL(renumber, 32, 1)(const Args args) {
+  Smem smem(128);
+  f32* const s = smem.take<f32, 32>();
+  if (block_index() == 0) s[thread_index()] = 1;
+  for (i32 i = 0; i < 30000; i++) barrier();
+  if (block_index() == 0) args.out[thread_index()] = s[31 - thread_index()];
+}
+`)
+	out := blank(t, m, 4*32)
+	r, err := m.Launch(Launch{Module: module, Entry: "renumber", Blocks: 10, Threads: 32, Shared: 128, Args: fields(out)})
+	require.NoError(t, err)
+	require.NoError(t, r.Err())
+}
+
 const oneStore = `#include "device.cuh"
 struct Args {
   u32* out;
