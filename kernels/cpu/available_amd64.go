@@ -15,7 +15,9 @@ var avx2 = (&vectorKernels{
 	affineReluGrad: []perChannel2{affineReluGradAVX2, affineReluGradX2AVX2, affineReluGradX4AVX2},
 	affine2:        []perChannel2{affine2AVX2, affine2X2AVX2, affine2X4AVX2},
 	sumRow:         sumRowAVX2, sumSquares: sumSquaresAVX2, gradStats: gradStatsAVX2,
-	dropoutMask: dropoutMaskAVX2,
+	dropoutMask:     dropoutMaskAVX2,
+	winogradPicture: winogradPictureAVX2, winogradFilter: winogradFilterAVX2, winogradResult: winogradResultAVX2,
+	winogradGradient: winogradGradientAVX2, winogradFilterGradient: winogradFilterGradientAVX2,
 }).build()
 
 var avx512 = (&vectorKernels{
@@ -28,7 +30,9 @@ var avx512 = (&vectorKernels{
 	affineReluGrad: []perChannel2{affineReluGradAVX512, affineReluGradX2AVX512, affineReluGradX4AVX512},
 	affine2:        []perChannel2{affine2AVX512, affine2X2AVX512, affine2X4AVX512},
 	sumRow:         sumRowAVX512, sumSquares: sumSquaresAVX512, gradStats: gradStatsAVX512,
-	dropoutMask: dropoutMaskAVX512,
+	dropoutMask:     dropoutMaskAVX512,
+	winogradPicture: winogradPictureAVX512, winogradFilter: winogradFilterAVX512, winogradResult: winogradResultAVX512,
+	winogradGradient: winogradGradientAVX512, winogradFilterGradient: winogradFilterGradientAVX512,
 }).build()
 
 // All lists the instruction sets that this program holds, the fastest first.

@@ -153,3 +153,28 @@ func gradStatsAVX2(acc *float32, grad *float32, x *float32, v *float32, accStep 
 //
 //go:noescape
 func dropoutMaskAVX2(dst *uint32, a *byte, n int)
+
+// winogradPictureAVX2 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradPictureAVX2(a *byte)
+
+// winogradFilterAVX2 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradFilterAVX2(a *byte)
+
+// winogradResultAVX2 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradResultAVX2(a *byte)
+
+// winogradGradientAVX2 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradGradientAVX2(a *byte)
+
+// winogradFilterGradientAVX2 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradFilterGradientAVX2(a *byte)

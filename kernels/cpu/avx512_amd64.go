@@ -153,3 +153,28 @@ func gradStatsAVX512(acc *float32, grad *float32, x *float32, v *float32, accSte
 //
 //go:noescape
 func dropoutMaskAVX512(dst *uint32, a *byte, n int)
+
+// winogradPictureAVX512 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradPictureAVX512(a *byte)
+
+// winogradFilterAVX512 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradFilterAVX512(a *byte)
+
+// winogradResultAVX512 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradResultAVX512(a *byte)
+
+// winogradGradientAVX512 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradGradientAVX512(a *byte)
+
+// winogradFilterGradientAVX512 is a transform of whole vectors of channels, with a *TransformArgs.
+//
+//go:noescape
+func winogradFilterGradientAVX512(a *byte)

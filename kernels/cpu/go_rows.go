@@ -12,6 +12,7 @@ var goISA = ISA{
 	Axpy: goAxpy, DropoutMask: goDropoutMask, MaskScale: goMaskScale,
 	BNStats: goBNStats, BNGradStats: goBNGradStats, SumRows: goSumRows,
 	AffineRelu: goAffineRelu, AffineReluGrad: goAffineReluGrad,
+	Winograd: goTransforms,
 }
 
 func relu(x float32) float32 {

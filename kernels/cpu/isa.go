@@ -40,6 +40,13 @@ type ISA struct {
 
 	AffineRelu     func(dst, x, t []float32, px, c int)    // relu(affine(x, t))
 	AffineReluGrad func(dst, g, x, t []float32, px, c int) // relu_grad(g, affine(x, t))
+
+	Winograd Winograd
+}
+
+// Winograd is the transforms of Winograd's convolution, which package winograd defines.
+type Winograd struct {
+	Picture, Filter, Result, Gradient, FilterGradient func(a *TransformArgs)
 }
 
 // Multiply is the microkernels of one width of register tile.
@@ -97,6 +104,26 @@ type WgradArgs struct {
 	XRow, XStep   int
 	DYRow, DYStep int
 	DWStep        int
+}
+
+// TransformArgs is a line of tiles of channels, each of which a transform m takes to
+// m x m':
+//
+//	Y[i, j] = sum over s of m[j, s] * (sum over r of m[i, r] * X[r, s])
+//
+// where X[r, s] lies r*XRow + s*XCol from the tile's begin and Y[i, j] likewise, and a
+// tile begins XStep and YStep from the one before. Steps are in bytes. Sums are in the
+// order of Matrix.Terms, and round after each product and each addition: all
+// instruction sets agree to the bit.
+type TransformArgs struct {
+	X, Y       unsafe.Pointer // float32
+	Tiles      int
+	C          int
+	XRow, XCol int
+	XStep      int
+	YRow, YCol int
+	YStep      int
+	half       float32 // 0.5, for generated functions
 }
 
 // ByName returns an instruction set that this machine can run.

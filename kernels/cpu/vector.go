@@ -34,6 +34,8 @@ type vectorKernels struct {
 	gradStats  func(acc, g, x, v *float32, accStep, px, step int)
 
 	dropoutMask func(dst *uint32, a *byte, n int)
+
+	winogradPicture, winogradFilter, winogradResult, winogradGradient, winogradFilterGradient func(a *byte)
 }
 
 // perChannel1 and perChannel2 are functions of one and of two activations and of
@@ -67,6 +69,27 @@ func (k *vectorKernels) build() *ISA {
 
 		AffineRelu:     k.channels1(k.affineRelu, goAffineRelu, 2),
 		AffineReluGrad: k.channels2(k.affineReluGrad, goAffineReluGrad, 2),
+
+		Winograd: Winograd{
+			Picture:        k.transform(k.winogradPicture, goTransforms.Picture),
+			Filter:         k.transform(k.winogradFilter, goTransforms.Filter),
+			Result:         k.transform(k.winogradResult, goTransforms.Result),
+			Gradient:       k.transform(k.winogradGradient, goTransforms.Gradient),
+			FilterGradient: k.transform(k.winogradFilterGradient, goTransforms.FilterGradient),
+		},
+	}
+}
+
+// transform wraps a transform of whole vectors of channels.
+func (k *vectorKernels) transform(vectors func(a *byte), rest func(a *TransformArgs)) func(a *TransformArgs) {
+	return func(a *TransformArgs) {
+		a.half = 0.5
+		vectors((*byte)(unsafe.Pointer(a)))
+		if m := k.whole(a.C); m < a.C {
+			b := *a
+			b.X, b.Y, b.C = unsafe.Add(a.X, 4*m), unsafe.Add(a.Y, 4*m), a.C-m
+			rest(&b)
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ func compile(name string) (*ir.File, error) {
 	t.channelwise()
 	t.reductions()
 	t.dropout()
+	t.winograd()
 	file, err := t.Result()
 	if err != nil {
 		return nil, err
