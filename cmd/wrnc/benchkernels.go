@@ -205,7 +205,7 @@ func longest(a, b kernelTotal) int {
 func (r benchRecord) printKernels(w io.Writer) {
 	k := r.Kernels
 	fmt.Fprintf(w, "\n  kernels of %s, %s with a batch of %d: the least times of %d rounds, %s.\n"+
-		"  Peaks, %s: %.4g GFLOP/s in the multiply, %.3g GB/s of memory. Over 100 %%: its operands were in a cache.\n\n",
+		"  Peaks, %s: %.4g GFLOP/s in the multiply, %.3g GB/s of memory. Over 100 %%: its operands were in a cache, or Winograd's tiles saved products.\n\n",
 		r.Program, r.Network, r.Batch, r.Rounds, r.timed(), k.Peaks, k.PeakGFLOPs, k.PeakGBs)
 	fmt.Fprintf(w, "  %10s %7s %9s %9s %9s %9s %10s %8s  %s\n", "ms", "share", "GFLOP", "MB", "GFLOP/s", "GB/s", "least ms", "of peak", "kernel")
 	for _, kind := range k.Kinds {

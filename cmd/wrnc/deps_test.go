@@ -29,8 +29,9 @@ const imports = `
 	kernels/harness:    kernels
 	kernels/templatetest:
 	kernels/f32:
-	kernels/cpu:        kernels/f32 golang.org/x/sys
-	kernels/cpu/asm:    github.com/mmcloughlin/avo
+	kernels/winograd:
+	kernels/cpu:        kernels/f32 kernels/winograd golang.org/x/sys
+	kernels/cpu/asm:    kernels/winograd github.com/mmcloughlin/avo
 
 	compiler/ir:
 	compiler/ir/interp: compiler/ir kernels/f32
@@ -39,7 +40,7 @@ const imports = `
 	compiler/irgen:     compiler/ir dsl dsl/diag
 	compiler/autodiff:  compiler/ir dsl
 	compiler/passes:    compiler/ir
-	compiler/plan:      compiler/ir
+	compiler/plan:      compiler/ir kernels/winograd
 	compiler/bundle:    compiler/plan
 	compiler/lower:     compiler/ir compiler/plan
 	codegen/cuda:       compiler/ir compiler/plan
@@ -53,7 +54,7 @@ const imports = `
 	runtime/checkpoint:
 	runtime/metrics:
 	runtime/metrics/chart: runtime/metrics
-	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu golang.org/x/sys
+	runtime/cpu:        runtime compiler/ir compiler/plan kernels/cpu kernels/winograd golang.org/x/sys
 	runtime/cuda:       runtime compiler/ir compiler/plan
 	runtime/cuda/emulator: runtime/cuda kernels/harness
 	runtime/cuda/toolkit:

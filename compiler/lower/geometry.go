@@ -50,6 +50,7 @@ func (r *region) convShape(x, w, y ir.Type) plan.ConvShape {
 		c.Dgrad = true
 	}
 	c.Chans = tileChans(c, r.arch)
+	c.Winograd = winograd(c, r.arch)
 	c.CBlock = channelBlock(c, r.arch)
 	return c
 }
@@ -68,12 +69,25 @@ func tileChans(c plan.ConvShape, arch plan.Arch) int {
 	return arch.Chans
 }
 
+// fewInputs are so few channels that Winograd's transforms would cost more than the
+// products that they save.
+const fewInputs = 16
+
+// winograd tells whether a convolution is done by Winograd's tiles: on the CPU where
+// they fit. Its products are fewer than half of the others', its sums shorter.
+func winograd(c plan.ConvShape, arch plan.Arch) bool {
+	return !arch.OnGPU() && c.In() >= fewInputs && c.WinogradFits()
+}
+
 // channelBlock is the number of input channels whose weights, for one tile of
 // output channels and all taps, take a quarter of the second cache: while pixels
 // pass by, they are read again and again and in order. Blocks for the first cache
 // are slower: each is one more pass over the results, and over pixels of which it
 // takes a few channels each.
 func channelBlock(c plan.ConvShape, arch plan.Arch) int {
+	if c.Winograd {
+		return c.In()
+	}
 	fits := max(4, arch.L2/4/(4*c.R*c.R*c.Chans))
 	blocks := (c.In() + fits - 1) / fits
 	return (c.In() + blocks - 1) / blocks
@@ -81,18 +95,23 @@ func channelBlock(c plan.ConvShape, arch plan.Arch) int {
 
 // convBand is the number of result rows of a unit: as many as keep tile and
 // result within half of the second cache, cut evenly. A unit of a strided
-// dgrad starts at the first phase.
+// dgrad starts at the first phase. Winograd's transformed tiles may make it four times
+// as much: they pass by once, and each unit reads all transformed weights.
 func convBand(c plan.ConvShape, arch plan.Arch) int {
 	rows := c.OutRows()
+	limit := arch.L2 / 2
+	if c.Winograd {
+		limit *= 4
+	}
 	fit := 1
 	for n := 1; n <= rows; n++ {
-		bytes := 4 * (c.MaxTileRows(n)*c.TileCols()*c.In() + n*c.OutCols()*c.OutPadded())
-		if bytes > arch.L2/2 {
+		bytes := 4 * (c.MaxTileRows(n)*c.TileCols()*c.In() + n*c.OutCols()*c.OutPadded() + c.WinogradElems(n, c.In()+c.OutPadded()))
+		if bytes > limit {
 			break
 		}
 		fit = n
 	}
-	return cutEvenly(rows, (rows+fit-1)/fit, c.OutStep())
+	return cutEvenly(rows, (rows+fit-1)/fit, c.UnitStep())
 }
 
 // fewUnits is the number of units below which those of a convolution are cut smaller,
@@ -109,7 +128,7 @@ func shareBand(c plan.ConvShape, samples int, arch plan.Arch) int {
 	if bands >= wanted {
 		return band
 	}
-	return cutEvenly(rows, wanted, c.OutStep())
+	return cutEvenly(rows, wanted, c.UnitStep())
 }
 
 // cutEvenly is the number of rows of each of some bands, a multiple of step.
@@ -125,4 +144,17 @@ const partialBudget = 32 << 20
 // many workers, not so many that adding them up costs more than it gains.
 func wgradSplits(c plan.ConvShape, samples int) int {
 	return max(1, min(samples, 16, max(2, partialBudget/(4*c.PartialElems()))))
+}
+
+// fewTiles are too few to hide the time in which the gradient's sums are read and
+// written again.
+const fewTiles = 64
+
+// winogradStep is the number of the gradient's rows, of one sample or of several of a
+// split, whose tiles are multiplied at a time: whole bands, and so many that their tiles
+// are not few.
+func winogradStep(c plan.ConvShape, band, samples int) int {
+	tiles := c.WinogradTiles(band)
+	bands := (samples + c.Splits - 1) / c.Splits * ((c.P + band - 1) / band)
+	return band * min(bands, (fewTiles+tiles-1)/tiles)
 }

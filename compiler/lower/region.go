@@ -134,12 +134,15 @@ func (r *region) wgrad() error {
 	g, x := r.root.Args[0], r.root.Args[1]
 	shape := r.convShape(x.Type, r.root.Result().Type, g.Type)
 	shape.Splits = wgradSplits(shape, x.Type.Dims[0])
-	shape.Step = max(1, min(shape.P, 96/shape.Q))
+	band := convBand(shape, r.arch)
+	if shape.Step = max(1, min(shape.P, 96/shape.Q)); shape.Winograd {
+		shape.Step = winogradStep(shape, band, x.Type.Dims[0])
+	}
 	partial := r.arena(r.n.Layer+".partial", ir.T(ir.F32, shape.Splits, shape.PartialElems()), false)
 	k := r.kernel("", plan.Wgrad)
 	k.Conv = shape
 	k.Grid = plan.Grid{Samples: x.Type.Dims[0], Batched: r.batched[x], Rows: shape.P, Px: shape.Q, C: shape.K}
-	k.Grid.RowsPerUnit = convBand(shape, r.arch)
+	k.Grid.RowsPerUnit = band
 	arg(k, partial, plan.Write)
 	for _, v := range []*ir.Value{g, x} {
 		if err := r.prologue(k, v); err != nil {

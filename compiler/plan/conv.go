@@ -1,6 +1,10 @@
 package plan
 
-import "slices"
+import (
+	"slices"
+
+	"wrnc/kernels/winograd"
+)
 
 // ConvShape is the geometry of a convolution kernel: the picture [H,W,C] that
 // its filter [K,R,R,C] reads, and the result [P,Q,K]. For a gradient (Dgrad) the
@@ -14,7 +18,50 @@ type ConvShape struct {
 	Chans       int // output channels of a multiply tile
 	CBlock      int // input channels whose weights are used together
 	Splits      int // wgrad: partial sums, each of a fixed share of the full batch
-	Step        int // wgrad: rows of the gradient that are multiplied at a time
+	Step        int // wgrad: rows of the gradient that are multiplied at a time; Winograd's may be of several samples
+
+	// Winograd has tiles of 2x2 results computed by 16 products a channel instead of
+	// 36: see package winograd, and WinogradFits. Inputs are not cut into blocks.
+	Winograd bool
+}
+
+// WinogradFits tells whether tiles of 2x2 results cover the convolution: that of a 3x3
+// filter with stride 1, an even number of rows and of columns, and result channels that
+// fill the multiply's tiles.
+func (c ConvShape) WinogradFits() bool {
+	return c.R == 3 && c.Stride == 1 && c.Pad == 1 && c.P%winograd.Outputs == 0 && c.Q%winograd.Outputs == 0 && c.Out() == c.OutPadded()
+}
+
+// Products is the number of weights of an input and an output channel that are
+// multiplied: those of each tap, or of Winograd's transformed filter.
+func (c ConvShape) Products() int {
+	if c.Winograd {
+		return winograd.Products
+	}
+	return c.R * c.R
+}
+
+// UnitStep is what the number of rows of a unit is a multiple of: phases and tiles
+// stay whole.
+func (c ConvShape) UnitStep() int {
+	if c.Winograd {
+		return winograd.Outputs
+	}
+	return c.OutStep()
+}
+
+// WinogradTiles is the number of tiles of some rows of the result.
+func (c ConvShape) WinogradTiles(rows int) int {
+	return rows / winograd.Outputs * (c.OutCols() / winograd.Outputs)
+}
+
+// WinogradElems is the size of those tiles' products, or of what is multiplied to yield
+// them: [16 products][tiles][channels].
+func (c ConvShape) WinogradElems(rows, channels int) int {
+	if !c.Winograd {
+		return 0
+	}
+	return winograd.Products * c.WinogradTiles(rows) * channels
 }
 
 // In is the number of channels that a multiply sums over, Out the number it
@@ -186,8 +233,9 @@ func (c ConvShape) Window(p, n int) (lo, hi int) {
 }
 
 // PackedElems is the size of the packed weight: [block of Chans results][block
-// of CBlock inputs][R*R taps][inputs][Chans].
-func (c ConvShape) PackedElems() int { return c.OutPadded() * c.R * c.R * c.In() }
+// of CBlock inputs][R*R taps][inputs][Chans], or for Winograd [16 products][block of
+// Chans results][inputs][Chans].
+func (c ConvShape) PackedElems() int { return c.OutPadded() * c.Products() * c.In() }
 
 // SplitElems is the size of the partial weight gradient of one split of a
 // WgradSum: tiles of M x N channels, each of all R*R taps, padded at the edges.
@@ -196,9 +244,10 @@ func (k *Kernel) SplitElems() int {
 	return (c.K + t.M - 1) / t.M * t.M * ((c.C + t.N - 1) / t.N * t.N) * c.R * c.R
 }
 
-// PartialElems is the size of one partial weight gradient: [R*R][C][K padded].
+// PartialElems is the size of one partial weight gradient: [block of Chans of
+// K][R*R taps or Winograd's products][C][Chans].
 func (c ConvShape) PartialElems() int {
-	return c.R * c.R * c.C * ((c.K + c.Chans - 1) / c.Chans * c.Chans)
+	return c.Products() * c.C * ((c.K + c.Chans - 1) / c.Chans * c.Chans)
 }
 
 // TapRange is the least and the greatest distance, in rows of the gradient, from

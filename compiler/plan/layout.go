@@ -4,11 +4,12 @@ import "slices"
 
 // Layout is where a kernel's parts lie in a worker's scratch, in bytes.
 type Layout struct {
-	Tiles  [2]int // packed tiles, one a prologue
-	Result int    // rows of the root's result
-	Slots  int    // row registers of Stride bytes
-	Stride int
-	Bytes  int
+	Tiles    [2]int // packed tiles, one a prologue
+	Result   int    // rows of the root's result
+	Winograd [2]int // the transformed picture, and its products or the transformed gradient
+	Slots    int    // row registers of Stride bytes
+	Stride   int
+	Bytes    int
 }
 
 func alignUp(n int) int { return (n + Align - 1) / Align * Align }
@@ -32,6 +33,9 @@ func (k *Kernel) Layout() Layout {
 		if !c.Dgrad {
 			l.Tiles[0] = take(c.R * c.R * c.C * c.Chans)
 		}
+		if c.Winograd {
+			l.Tiles[1] = take(c.R * c.R * c.In() * c.Chans)
+		}
 	case Conv:
 		if _, ok := k.Source(0); !ok {
 			l.Tiles[0] = take(c.MaxTileRows(rows) * c.TileCols() * c.In())
@@ -39,6 +43,7 @@ func (k *Kernel) Layout() Layout {
 		if _, ok := k.Home(); !ok {
 			l.Result = take(rows * c.OutCols() * c.OutPadded())
 		}
+		l.Winograd = [2]int{take(c.WinogradElems(rows, c.In())), take(c.WinogradElems(rows, c.OutPadded()))}
 		longest = max(longest, c.InCols()*c.In())
 	case Wgrad:
 		if _, ok := k.Source(0); !ok {
@@ -47,9 +52,13 @@ func (k *Kernel) Layout() Layout {
 		if _, ok := k.Source(1); !ok {
 			l.Tiles[1] = take(c.MaxTileRows(rows) * c.TileCols() * c.C)
 		}
+		l.Winograd = [2]int{take(c.WinogradElems(c.Step, c.C)), take(c.WinogradElems(c.Step, c.K))}
 		longest = max(longest, c.W*c.C)
 	case Sum:
-		l.Tiles[0] = take(c.R * c.R * c.C * c.Chans)
+		l.Tiles[0] = take(c.Products() * c.C * c.Chans)
+		if c.Winograd {
+			l.Tiles[1] = take(c.R * c.R * c.C * c.Chans)
+		}
 		l.Result = take(c.R * c.R * c.C)
 	case Pool:
 		l.Tiles[0] = take(c.W * c.C)

@@ -325,6 +325,7 @@ func (f *fields) conv() ConvShape {
 	c.P, c.Q, c.K = f.size("p"), f.size("q"), f.size("k")
 	c.R, c.Pad, c.Stride, c.Dgrad = f.size("r"), f.size("pad"), f.size("stride"), f.flag("dgrad")
 	c.Chans, c.CBlock, c.Splits, c.Step = f.size("chans"), f.size("cblock"), f.size("splits"), f.size("step")
+	c.Winograd = f.flag("winograd")
 	return c
 }
 

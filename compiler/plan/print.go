@@ -207,8 +207,12 @@ func (c ConvShape) text() string {
 	if c.Dgrad {
 		dgrad = " dgrad"
 	}
-	return fmt.Sprintf("h=%d w=%d c=%d p=%d q=%d k=%d r=%d pad=%d stride=%d%s chans=%d cblock=%d splits=%d step=%d",
-		c.H, c.W, c.C, c.P, c.Q, c.K, c.R, c.Pad, c.Stride, dgrad, c.Chans, c.CBlock, c.Splits, c.Step)
+	winograd := ""
+	if c.Winograd {
+		winograd = " winograd"
+	}
+	return fmt.Sprintf("h=%d w=%d c=%d p=%d q=%d k=%d r=%d pad=%d stride=%d%s chans=%d cblock=%d splits=%d step=%d%s",
+		c.H, c.W, c.C, c.P, c.Q, c.K, c.R, c.Pad, c.Stride, dgrad, c.Chans, c.CBlock, c.Splits, c.Step, winograd)
 }
 
 func refList(letter rune, indices []int) string {

@@ -73,6 +73,8 @@ func (v *kernelVerifier) verifyConv() error {
 		return fmt.Errorf("convolution: tiles of %d channels, the target's have %d", c.Chans, v.p.Arch.Chans)
 	case c.CBlock < 1 || c.CBlock > c.In():
 		return fmt.Errorf("convolution: blocks of %d of %d input channels", c.CBlock, c.In())
+	case c.Winograd && (!c.WinogradFits() || c.CBlock != c.In() || k.Block != (Block{})):
+		return fmt.Errorf("convolution: Winograd's tiles do not fit %s", c.text())
 	}
 	switch k.Kind {
 	case WgradSum:
@@ -81,7 +83,7 @@ func (v *kernelVerifier) verifyConv() error {
 			return fmt.Errorf("weight gradient: %d splits, steps of %d rows, tiles of %dx%d", c.Splits, c.Step, t.M, t.N)
 		}
 	case Wgrad, Sum:
-		if c.Dgrad || c.Splits < 1 || c.Splits > maxCount || c.Step < 1 || c.Step > c.P || c.Splits > maxSize/8/c.PartialElems() {
+		if c.Dgrad || c.Splits < 1 || c.Splits > maxCount || c.Step < 1 || c.Step > c.P && !c.Winograd || c.Step > maxCount || c.Splits > maxSize/8/c.PartialElems() {
 			return fmt.Errorf("weight gradient: %d splits, steps of %d rows of %d", c.Splits, c.Step, c.P)
 		}
 	default:
@@ -92,13 +94,13 @@ func (v *kernelVerifier) verifyConv() error {
 	switch k.Kind {
 	case Conv:
 		rows := c.OutRows()
-		if u := k.Grid.RowsPerUnit; u%c.OutStep() != 0 || u > rows+c.OutStep() {
-			return fmt.Errorf("units of %d rows of %d, expected a multiple of the step %d", u, rows, c.OutStep())
+		if u := k.Grid.RowsPerUnit; u%c.UnitStep() != 0 || u > rows+c.UnitStep() {
+			return fmt.Errorf("units of %d rows of %d, expected a multiple of the step %d", u, rows, c.UnitStep())
 		}
 		return v.verifyDomain(rows, c.OutCols(), c.Out())
 	case Wgrad:
-		if u := k.Grid.RowsPerUnit; u > c.P {
-			return fmt.Errorf("units of %d rows of %d", u, c.P)
+		if u := k.Grid.RowsPerUnit; u > c.P || u%c.UnitStep() != 0 || c.Winograd && c.Step%u != 0 {
+			return fmt.Errorf("units of %d rows of %d, of which %d are multiplied at a time", u, c.P, c.Step)
 		}
 		if c.Splits > k.Grid.Samples {
 			return fmt.Errorf("%d splits of %d samples", c.Splits, k.Grid.Samples)

@@ -120,6 +120,7 @@ var mutations = []struct {
 	{"other splits", func(t *testing.T, p *plan.Plan) { kernel(t, p, "b.conv1.wgrad").Conv.Splits = 2 }, []string{"kernel b.conv1.wgrad", "b.conv1.wgrad.partial"}},
 	{"a grid of other rows", func(t *testing.T, p *plan.Plan) { kernel(t, p, "b.conv1").Grid.Rows = 7 }, []string{"kernel b.conv1", "7 rows"}},
 	{"units cut a phase", func(t *testing.T, p *plan.Plan) { kernel(t, p, "b.conv1.dgrad").Grid.RowsPerUnit = 3 }, []string{"kernel b.conv1.dgrad", "multiple of the step 2"}},
+	{"Winograd's tiles on an odd side", func(t *testing.T, p *plan.Plan) { kernel(t, p, "conv0").Conv.Winograd = true }, []string{"kernel conv0", "Winograd's tiles do not fit"}},
 	{"another batch", func(t *testing.T, p *plan.Plan) { kernel(t, p, "conv0").Grid.Samples = 4 }, []string{"kernel conv0", "4 samples"}},
 	{"a result that does not live on", func(t *testing.T, p *plan.Plan) { p.Buffers[p.Returns[0]].Last-- }, []string{"return", "loss.0"}},
 	{"an index past the end", func(t *testing.T, p *plan.Plan) { kernel(t, p, "fc").Args[0].Buffer = len(p.Buffers) }, []string{"kernel fc", "no buffer"}},

@@ -9,14 +9,27 @@ import (
 
 // packKernel lays a filter [K,R,R,C] out for the multiply:
 // [block of results][block of inputs][tap][input][result within the block],
-// with zeros for results past the last. A unit is a block of results.
+// with zeros for results past the last; or as Winograd's products need it. A unit is a
+// block of results.
 type packKernel struct{ *bound }
 
-func (k *packKernel) run(u int, worker *worker) {
+func (k *packKernel) run(u int, w *worker) {
+	c := &k.Conv
+	packed, n := k.arg(1), c.R*c.R*c.In()*c.Chans
+	if !c.Winograd {
+		k.block(u, w, packed[u*n:][:n])
+		return
+	}
+	taps := w.floats(k.layout.Tiles[1], n)
+	k.block(u, w, taps)
+	k.transform(w, taps, packed[u*c.In()*c.Chans:])
+}
+
+// block lays out the taps of a block of results.
+func (k *packKernel) block(u int, worker *worker, dst []float32) {
 	c := k.Conv
-	w, dst := k.arg(0), k.arg(1)
+	w := k.arg(0)
 	in, out, rr := c.In(), c.Out(), c.R*c.R
-	dst = dst[u*rr*in*c.Chans:][:rr*in*c.Chans]
 	first, n := u*c.Chans, min(c.Chans, out-u*c.Chans)
 	if !c.Dgrad { // read in order; below one tap's channels at a time, a stride that no prefetcher follows
 		filters := worker.floats(k.layout.Tiles[0], n*rr*in)
@@ -53,7 +66,8 @@ type convKernel struct {
 	*bound
 	conv  func(a *kernels.ConvArgs)
 	areas []area
-	home  []float32 // where the results are computed, if not in scratch
+	home  []float32   // where the results are computed, if not in scratch
+	one   kernels.Tap // of each of Winograd's products
 }
 
 // area is a rectangle of one phase's results that the same taps reach. There is
@@ -133,7 +147,11 @@ func (k *convKernel) run(u int, w *worker) {
 	} else {
 		result = w.floats(k.layout.Result, n)
 	}
-	k.multiply(w, k.picture(e, 0, sample, lo, hi), result, lo, hi)
+	if tile := k.picture(e, 0, sample, lo, hi); c.Winograd {
+		k.winograd(w, tile, result, hi-lo)
+	} else {
+		k.multiply(w, tile, result, lo, hi)
+	}
 	k.drain(e, result, sample, lo, hi)
 }
 

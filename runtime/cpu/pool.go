@@ -11,12 +11,13 @@ import (
 
 // worker is one thread's scratch and the row it works on.
 type worker struct {
-	p       *Program
-	scratch []float32
-	env     env
-	conv    kernels.ConvArgs // here, not on a stack, from where they would escape at each call
-	wgrad   kernels.WgradArgs
-	probs   []float64 // of the loss
+	p         *Program
+	scratch   []float32
+	env       env
+	conv      kernels.ConvArgs // here, not on a stack, from where they would escape at each call
+	wgrad     kernels.WgradArgs
+	transform kernels.TransformArgs
+	probs     []float64 // of the loss
 }
 
 // floats is a part of the scratch, from a layout's byte offset.

@@ -30,11 +30,17 @@ func (k *wgradKernel) run(u int, w *worker) {
 		samples = k.f.n
 	}
 	rows := k.Grid.RowsPerUnit
+	tiles := tiles{k: k, e: e, partial: partial}
 	for n := u * share; n < min((u+1)*share, samples); n++ {
 		for lo := 0; lo < c.P; lo += rows {
-			k.band(e, partial, n, lo, min(lo+rows, c.P))
+			if hi := min(lo+rows, c.P); c.Winograd {
+				tiles.add(n, lo, hi)
+			} else {
+				k.band(e, partial, n, lo, hi)
+			}
 		}
 	}
+	tiles.multiply()
 }
 
 // band adds the gradient rows [lo, hi) of sample n.
@@ -124,12 +130,15 @@ func (k *sumKernel) run(u int, w *worker) {
 	c := k.Conv
 	e := w.begin(k.bound, u)
 	n := c.R * c.R * c.C
-	size := n * c.Chans
+	size := c.Products() * c.C * c.Chans
 	sum := w.floats(k.layout.Tiles[0], size)
 	partial := k.arg(0)
 	copy(sum, partial[u*size:])
 	for s := 1; s < c.Splits; s++ {
 		w.p.opts.ISA.Add(sum, sum, partial[s*c.PartialElems()+u*size:][:size], size)
+	}
+	if c.Winograd {
+		sum = k.untransform(w, sum)
 	}
 	_, lo, hi := k.Grid.Band(u)
 	row := w.floats(k.layout.Result, n)

@@ -5,12 +5,28 @@ import "wrnc/compiler/ir"
 // conv picks a convolution: its attributes, and the types of picture, filter and
 // output.
 func (g *maker) conv() (a ir.Attrs, x, w, y ir.Type) {
+	if g.o.Winograd {
+		return g.winograd()
+	}
 	kernel := []int{1, 3}[g.IntN(2)]
 	a = ir.Attrs{Pad: kernel / 2, Stride: 1 + g.IntN(2)}
 	x = g.picture()
 	w = ir.T(ir.F32, g.channels(), kernel, kernel, x.Channels())
 	y = ir.T(ir.F32, x.Dims[0], ir.ConvOut(x.Dims[1], kernel, a.Pad, a.Stride), ir.ConvOut(x.Dims[2], kernel, a.Pad, a.Stride), w.Dims[0])
 	return a, x, w, y
+}
+
+// winograd picks a convolution that Winograd's tiles fit.
+func (g *maker) winograd() (a ir.Attrs, x, w, y ir.Type) {
+	in, out := []int{16, 17, 24, 32, 48}[g.IntN(5)], 16*(1+g.IntN(3))
+	if g.o.Kind == "conv_dgrad" {
+		in, out = out, in
+	}
+	side := func() int { return 2 * (1 + g.IntN(5)) }
+	x = ir.T(ir.F32, g.m.Batch, side(), side(), in)
+	w = ir.T(ir.F32, out, 3, 3, in)
+	y = ir.T(ir.F32, x.Dims[0], x.Dims[1], x.Dims[2], out)
+	return ir.Attrs{Pad: 1, Stride: 1}, x, w, y
 }
 
 // weight is a state that keeps the root's result of order 1.
