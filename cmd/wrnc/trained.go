@@ -49,19 +49,26 @@ func openTrained(run, which string) (*trained, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := checkpoint.Read(path)
-	if err != nil {
+	t := &trained{}
+	if _, err := checkpoint.ReadIf(path, t.take); err != nil {
 		return nil, err
 	}
-	t := &trained{weights: file}
+	return t, nil
+}
+
+// take makes the network of a file of weights, whose header alone is read so far,
+// and tells whether the weights fit it: before a compilation, and before memory is
+// taken, that such a file may not be worth.
+func (t *trained) take(file *checkpoint.File) error {
+	t.weights = file
 	if err := t.read(file.Metadata); err != nil {
-		return nil, fmt.Errorf("%s: its metadata: %w", path, err)
+		return fmt.Errorf("%s: its metadata: %w", file.Path, err)
 	}
 	m, err := irgen.Build(t.net, t.batch)
 	if err != nil {
-		return nil, fmt.Errorf("%s: the network of its metadata: %w", path, err)
+		return fmt.Errorf("%s: the network of its metadata: %w", file.Path, err)
 	}
-	return t, train.CheckWeights(file, m) // before a compilation that such a file may not be worth
+	return train.CheckWeights(file, m)
 }
 
 // weightsFile finds the file of a RUN argument.

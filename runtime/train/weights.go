@@ -40,7 +40,7 @@ func weights(ex runtime.Executable, m *ir.Module) ([]checkpoint.Tensor, error) {
 // file that lacks one of them, has one of another shape, or has what the module
 // has not, is of another network: the error says so, and nothing is set.
 func ReadWeights(path string, ex runtime.Executable, m *ir.Module) (map[string]string, error) {
-	file, err := checkpoint.Read(path)
+	file, err := checkpoint.ReadIf(path, func(header *checkpoint.File) error { return CheckWeights(header, m) })
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,8 @@ func SetWeights(file *checkpoint.File, ex runtime.Executable, m *ir.Module) erro
 }
 
 // CheckWeights tells whether a file has the weights of the module: a tensor for
-// each parameter and running statistic, of its shape, and no other.
+// each parameter and running statistic, of its shape, and no other. It looks at no
+// data, so that [checkpoint.ReadIf] can ask it.
 func CheckWeights(file *checkpoint.File, m *ir.Module) error {
 	for _, s := range m.States {
 		if s.Role == ir.Velocity {

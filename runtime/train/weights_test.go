@@ -1,6 +1,9 @@
 package train
 
 import (
+	"encoding/binary"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -22,6 +25,21 @@ func TestWeightsComeBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"step": "12"}, facts)
 	require.Equal(t, map[string][]float32{"w": {3, -0.5}, "run": {7, 2}, "w.v": {0, 0}}, other.state)
+}
+
+// TestUnwantedDataIsNotRead: a file of another network may promise gigabytes, and
+// no memory is taken for them.
+func TestUnwantedDataIsNotRead(t *testing.T) {
+	const size = 32 << 30
+	header := fmt.Sprintf(`{"__metadata__":{"format":%q},"w":{"dtype":"F32","shape":[%d],"data_offsets":[0,%d]}}`, checkpointFormat, size/4, size)
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	require.NoError(t, os.WriteFile(path, append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...), 0o666))
+	require.NoError(t, os.Truncate(path, int64(8+len(header)+size))) // a hole, which takes no place on a disk
+	ex, m := module()
+	_, err := ReadWeights(path, ex, m)
+	require.ErrorContains(t, err, `tensor "w": expected shape [2], found [8589934592]`)
+	_, err = ReadCheckpoint(path, m)
+	require.ErrorContains(t, err, `tensor "w": expected shape [2], found [8589934592]`)
 }
 
 func TestWeightsOfAnotherNetwork(t *testing.T) {
