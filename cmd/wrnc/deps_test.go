@@ -48,7 +48,7 @@ const imports = `
 	compiler:           compiler/ir compiler/irgen compiler/autodiff compiler/passes dsl
 
 	runtime:
-	runtime/data:       golang.org/x/image
+	runtime/data:       golang.org/x/image golang.org/x/sync
 	runtime/data/datatest:
 	runtime/checkpoint:
 	runtime/metrics:
