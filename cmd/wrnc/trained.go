@@ -136,8 +136,10 @@ func (t *trained) read(facts map[string]string) error {
 	if err := t.normalize.Check(t.net.Input[2]); err != nil {
 		return err
 	}
-	if err := json.Unmarshal([]byte(facts["class_names"]), &t.classes); err != nil {
-		return fmt.Errorf("%q: %w", "class_names", err)
+	if names, ok := facts["class_names"]; ok { // without them classes are numbers
+		if err := json.Unmarshal([]byte(names), &t.classes); err != nil {
+			return fmt.Errorf("%q is no JSON list of names: %w", "class_names", err)
+		}
 	}
 	if len(t.classes) > classes {
 		return fmt.Errorf("%q has %d names, and there are %d classes", "class_names", len(t.classes), classes)
