@@ -48,6 +48,14 @@ type faultError struct{ message string }
 
 func (e faultError) Error() string { return e.message }
 
+// reportedError is an error that the user has been told of, with its exit code.
+type reportedError struct {
+	error
+	code int
+}
+
+func (e reportedError) Unwrap() error { return e.error }
+
 // run runs wrnc with the arguments after its name and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) (code int) {
 	return newSession(stdout, stderr).run(args)
@@ -75,6 +83,7 @@ func (s *session) run(args []string) (code int) {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
+	s.args = args
 	command, err := parser.Parse(args)
 	switch {
 	case finished:
@@ -92,10 +101,13 @@ func report(stderr io.Writer, err error, args []string) int {
 		usage       usageError
 		fault       faultError
 		internal    *compiler.InternalError
+		told        reportedError
 	)
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &told):
+		return told.code
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "wrnc: %s\nwrnc --help lists the commands, wrnc COMMAND --help the flags of one.\n", usage.message)
 		return exitUsage

@@ -72,7 +72,7 @@ func (c *runCommand) Run(s *session) (err error) {
 	if c.page, err = openPage(c.Serve, c.words(s)); err != nil {
 		return err
 	}
-	return c.page.close(c.train(s))
+	return c.page.close(s, c.train(s))
 }
 
 // train begins a run, or goes on with one.
