@@ -48,9 +48,10 @@ func TestWeightsOfAnotherNetwork(t *testing.T) {
 		tensors []checkpoint.Tensor
 		want    string
 	}{
-		"one missing": {ok[:1], `no tensor "run" among its 1; the checkpoint is of another network`},
-		"shape":       {[]checkpoint.Tensor{ok[0], checkpoint.FromFloat32s("run", []int{1, 2}, []float32{1, 2})}, `tensor "run": expected shape [2 1], found [1 2]`},
-		"one more":    {append(ok[:2:2], checkpoint.FromFloat32s("fc.w", []int{1}, []float32{1})), `tensor "fc.w" is of another network than WRN-10-1`},
+		"one missing":  {ok[:1], `no tensor "run" among its 1; the checkpoint is of another network`},
+		"shape":        {[]checkpoint.Tensor{ok[0], checkpoint.FromFloat32s("run", []int{1, 2}, []float32{1, 2})}, `tensor "run": expected shape [2 1], found [1 2]`},
+		"one more":     {append(ok[:2:2], checkpoint.FromFloat32s("fc.w", []int{1}, []float32{1})), `tensor "fc.w" is of another network than WRN-10-1`},
+		"a checkpoint": {append(ok[:2:2], checkpoint.FromFloat32s("w.v", []int{2}, []float32{1, 2})), `tensor "w.v" is a velocity, of a training's checkpoint; expected a file of weights`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "w.safetensors")
