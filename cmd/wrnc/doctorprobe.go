@@ -188,16 +188,17 @@ func output(limit time.Duration, environment []string, program string, args ...s
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(cmd.Environ(), environment...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.WaitDelay = 5 * time.Second // a busy machine is slow to hand over
+	cmd.WaitDelay = limit // where a child of its own holds its output, or the machine is busy
 	err := cmd.Run()
 	switch {
+	case err == nil: // be it at the last moment
 	case ctx.Err() != nil:
-		return stdout.String(), fmt.Errorf("no answer within %v", limit)
-	case err != nil:
+		err = fmt.Errorf("no answer within %v", limit)
+	default:
 		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-		return stdout.String(), errors.Join(err, errors.New(lines[len(lines)-1]))
+		err = errors.Join(err, errors.New(lines[len(lines)-1]))
 	}
-	return stdout.String(), nil
+	return stdout.String(), err
 }
 
 // capped keeps the first mebibyte of what is written to it.
