@@ -57,11 +57,12 @@ const imports = `
 	runtime/cuda:       runtime compiler/ir compiler/plan
 	runtime/cuda/emulator: runtime/cuda kernels/harness
 	runtime/cuda/toolkit:
-	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
+	runtime/cuda/dlopen: github.com/ebitengine/purego
+	runtime/cuda/nvrtc: runtime/cuda/dlopen runtime/cuda/toolkit github.com/ebitengine/purego
 	runtime/cuda/cubin: runtime/cuda/toolkit
 	runtime/cuda/cache:
 	runtime/cuda/jit:   runtime/cuda/cache runtime/cuda/nvrtc
-	runtime/cuda/libcuda: github.com/ebitengine/purego
+	runtime/cuda/libcuda: runtime/cuda/dlopen github.com/ebitengine/purego
 	runtime/cuda/libcuda/gorgonia: runtime/cuda/libcuda gorgonia.org/cu
 	runtime/cuda/driver: runtime/cuda runtime/cuda/jit runtime/cuda/libcuda
 	runtime/cuda/facts: runtime/cuda compiler/plan kernels/f32
