@@ -5,6 +5,7 @@ package dlopen
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,6 +18,19 @@ func TestOpen(t *testing.T) {
 		require.ErrorContains(t, err, path)
 		require.True(t, Absent(err), err)
 	}
+	// What the loader says is kept for each thread, and goroutines change threads.
+	var busy sync.WaitGroup
+	for range 8 {
+		busy.Go(func() {
+			for range 2000 {
+				if _, err := Open("/nowhere/libcuda.so.1"); !Absent(err) {
+					t.Errorf("the error is %q", err)
+					return
+				}
+			}
+		})
+	}
+	busy.Wait()
 	damaged := filepath.Join(t.TempDir(), "lib.so")
 	require.NoError(t, os.WriteFile(damaged, []byte("no library"), 0o644))
 	_, err := Open(damaged)

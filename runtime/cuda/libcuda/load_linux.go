@@ -24,7 +24,7 @@ func open(path string) (*library, error) {
 	}
 	l := &library{}
 	for f, name := range names {
-		if l.at[f], err = purego.Dlsym(handle, name); err != nil {
+		if l.at[f], err = dlopen.Symbol(handle, name); err != nil {
 			return nil, &lackError{path, name}
 		}
 	}

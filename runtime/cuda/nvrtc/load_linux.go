@@ -21,7 +21,7 @@ func load(path string) (*library, error) {
 	}
 	l := &library{}
 	for name, function := range l.symbols() {
-		address, err := purego.Dlsym(handle, name)
+		address, err := dlopen.Symbol(handle, name)
 		if err != nil {
 			return nil, fmt.Errorf("%s is no NVRTC that wrnc can use: %w", path, err)
 		}
