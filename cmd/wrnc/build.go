@@ -101,7 +101,7 @@ func (c *buildCommand) emitAST(w io.Writer) error {
 	if isIR(c.Network) {
 		return usagef("--emit ast: %s is IR already", c.Network)
 	}
-	name, text := "<name>", []byte("model "+c.Network)
+	name, text := dsl.NameFile, []byte("model "+c.Network)
 	if !dsl.IsName(c.Network) {
 		var err error
 		if text, err = readNetwork(c.Network); err != nil {

@@ -109,7 +109,10 @@ func report(stderr io.Writer, err error, args []string) int {
 	case errors.As(err, &told):
 		return told.code
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "wrnc: %s\nwrnc --help lists the commands, wrnc COMMAND --help the flags of one.\n", usage.message)
+		for _, message := range strings.Split(err.Error(), "\n") { // several mistakes, or one
+			fmt.Fprintf(stderr, "wrnc: %s\n", harmless(message))
+		}
+		fmt.Fprint(stderr, "wrnc --help lists the commands, wrnc COMMAND --help the flags of one.\n")
 		return exitUsage
 	case errors.As(err, &internal):
 		return reportFault(stderr, fmt.Sprintf("%s: %v\n%s", internal.Stage, internal.Cause, internal.Stack), args)
