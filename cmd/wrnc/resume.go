@@ -229,7 +229,7 @@ func (c *runCommand) text(set dataSet) (networkText, error) {
 	case dsl.IsName(c.Network):
 		return networkText{dsl.NameFile, "model " + c.Network + "\n"}, nil
 	}
-	text, err := readNetwork(c.Network)
+	text, err := readNetwork(c.Network, fileOrName)
 	return networkText{c.Network, string(text)}, err
 }
 
