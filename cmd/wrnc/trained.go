@@ -61,6 +61,9 @@ func openTrained(run, which string) (*trained, error) {
 // taken, that such a file may not be worth.
 func (t *trained) take(file *checkpoint.File) error {
 	t.weights = file
+	if train.IsCheckpoint(file) {
+		return fmt.Errorf("%s: this is a checkpoint, to resume a training from; expected weights: the run's folder, or best.safetensors or last.safetensors in it", file.Path)
+	}
 	if err := t.read(file.Metadata); err != nil {
 		return fmt.Errorf("%s: its metadata: %w", file.Path, err)
 	}

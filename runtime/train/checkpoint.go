@@ -21,7 +21,8 @@ import (
 // seed, the point where the run stands and what the caller says of its plan.
 const (
 	checkpointFolder = "checkpoints"
-	checkpointFormat = "wrnc checkpoint 1"
+	checkpointFormat = checkpointKind + " 1"
+	checkpointKind   = "wrnc checkpoint"
 	checkpointName   = "step-%012d.safetensors"
 )
 
@@ -69,6 +70,11 @@ func Checkpoints(dir string) ([]Kept, error) {
 
 // identityPrefix marks what the caller says of its plan among the metadata.
 const identityPrefix = "run."
+
+// IsCheckpoint tells a checkpoint of a training, of whatever format, from other files.
+func IsCheckpoint(file *checkpoint.File) bool {
+	return strings.HasPrefix(file.Metadata["format"], checkpointKind+" ")
+}
 
 // ReadCheckpoint reads the checkpoint of a training of m.
 func ReadCheckpoint(path string, m *ir.Module) (*Checkpoint, error) {
