@@ -16,13 +16,13 @@ import (
 type benchCommand struct {
 	Networks  []string       `arg:"" optional:"" name:"file|name" help:"Networks: .wrn files, or names such as WRN-16-8; by default the paper's cheap ones, WRN-16-1, WRN-16-2 and WRN-16-4."`
 	Infer     bool           `help:"Measure inference instead of training steps."`
-	Target    string         `help:"cpu, cuda, or auto (the GPU where there is one)." default:"cpu" placeholder:"T"`
+	Target    string         `help:"cpu, the default, cuda, or auto (the GPU where there is one)." default:"cpu" placeholder:"T"`
 	Device    *int           `help:"cuda: the number of the GPU, among those of CUDA_VISIBLE_DEVICES; 0 by default." placeholder:"N"`
 	Precision string         `help:"f32, the default; or for cuda tf32 or bf16, which use tensor cores." default:"f32" placeholder:"P"`
-	Batch     []int          `help:"Images in a batch, one or more numbers with commas; by default 32,128, with --infer 1,128." placeholder:"N,..."`
+	Batch     []int          `help:"Images in a batch, one or more numbers with commas; by default 32,128, with --infer 1,128." placeholder:"N"`
 	Threads   *int           `help:"Threads of every program, by default one a CPU." placeholder:"N"`
 	ISA       string         `name:"isa" help:"cpu: instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
-	Rounds    int            `help:"Turns of each program; six or more tell how far a figure is to be trusted." default:"10" placeholder:"N"`
+	Rounds    int            `help:"Turns of each program, 10 by default; six or more tell how far a figure is to be trusted." default:"10" placeholder:"N"`
 	NoFuse    bool           `help:"Compare with the program that has a kernel for each operation."`
 	Against   string         `help:"Compare with the same work by another program, in turns: torch." placeholder:"PROGRAM"`
 	Python    string         `help:"With --against torch: a Python that has PyTorch; python3 by default." placeholder:"PATH"`

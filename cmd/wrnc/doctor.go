@@ -9,8 +9,8 @@ import (
 
 // doctorCommand is `wrnc doctor`.
 type doctorCommand struct {
-	Data   string `help:"Folder that the data's files lie in." default:"data" placeholder:"DIR"`
-	Python string `help:"The Python that comparisons with PyTorch run in." default:"python3" placeholder:"PATH"`
+	Data   string `help:"Folder that the data's files lie in, by default data." default:"data" placeholder:"DIR"`
+	Python string `help:"The Python that comparisons with PyTorch run in; python3 by default." default:"python3" placeholder:"PATH"`
 	JSON   bool   `help:"Print one JSON object."`
 }
 

@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -84,15 +86,21 @@ func (s *session) run(args []string) (code int) {
 		args = []string{"--help"}
 	}
 	s.args = args
+	if i := slices.Index(args, ""); i >= 0 {
+		return report(stderr, usagef("argument %d is empty; a variable of the shell may have no value", i+1), args)
+	}
 	command, err := parser.Parse(args)
 	switch {
 	case finished:
 		return exitOK
 	case err != nil:
-		return report(stderr, usageError{err.Error()}, args)
+		return report(stderr, usageError{noValue.ReplaceAllString(err.Error(), "$1: expected a value after it")}, args)
 	}
 	return report(stderr, command.Run(s), args)
 }
+
+// noValue is kong's message about a flag that ends the command line.
+var noValue = regexp.MustCompile(`^(--\S+): expected \S+ value but got "EOL" \(<EOL>\)$`)
 
 // report tells the user about err, if there is one, and returns the exit code.
 func report(stderr io.Writer, err error, args []string) int {
