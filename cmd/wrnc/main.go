@@ -82,10 +82,15 @@ func (s *session) run(args []string) (code int) {
 	if err != nil {
 		return report(stderr, faultError{err.Error()}, args)
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
 	s.args = args
+	switch { // what many programs understand
+	case len(args) == 0:
+		args = []string{"--help"}
+	case args[0] == "help":
+		args = append(slices.Clone(args[1:]), "--help")
+	case args[0] == "--version":
+		args = append([]string{"version"}, args[1:]...)
+	}
 	if i := slices.Index(args, ""); i >= 0 {
 		return report(stderr, usagef("argument %d is empty; a variable of the shell may have no value", i+1), args)
 	}

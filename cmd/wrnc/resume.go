@@ -53,6 +53,15 @@ func (c *runCommand) resume(s *session) (err error) {
 	if err := c.contradiction(facts); err != nil {
 		return err
 	}
+	if c.FromStep != nil { // told before the work
+		kept, err := train.Checkpoints(c.Resume)
+		if err != nil {
+			return err
+		}
+		if _, err := keptAt(c.Resume, kept, *c.FromStep); err != nil {
+			return err
+		}
+	}
 	c.adopt(facts)
 	if err := c.sameISA(facts); err != nil {
 		return err
@@ -283,9 +292,8 @@ func (r *resumption) choose(m *ir.Module, o *train.Options) error {
 	}
 	at := len(kept) - 1
 	if r.fromStep != nil {
-		at = slices.IndexFunc(kept, func(k train.Kept) bool { return k.Step == *r.fromStep })
-		if at < 0 {
-			return usagef("--from-step %d: no checkpoint of that step is kept in %s; %s", *r.fromStep, r.dir, stepList(kept))
+		if at, err = keptAt(r.dir, kept, *r.fromStep); err != nil {
+			return err
 		}
 	}
 	if r.from, err = train.ReadCheckpoint(kept[at].Path, m); err != nil {
@@ -300,6 +308,15 @@ func (r *resumption) choose(m *ir.Module, o *train.Options) error {
 	}
 	o.From = r.from
 	return nil
+}
+
+// keptAt finds the checkpoint of a step among those that are kept in a run's folder.
+func keptAt(dir string, kept []train.Kept, step int64) (int, error) {
+	at := slices.IndexFunc(kept, func(k train.Kept) bool { return k.Step == step })
+	if at < 0 {
+		return 0, usagef("--from-step %d: no checkpoint of that step is kept in %s; %s", step, dir, stepList(kept))
+	}
+	return at, nil
 }
 
 // stepList says which steps there are.
