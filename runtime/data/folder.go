@@ -128,7 +128,7 @@ func foldersIn(dir string) ([]string, error) {
 // list appends the pictures in dir to images.
 func (f *Folder) list(images *[]labelled, dir string, label int32, depth int) error {
 	if depth == maxDepth {
-		return fmt.Errorf("%s: folders lie within folders %d deep; expected a class's pictures nearer to its folder", dir, maxDepth)
+		return fmt.Errorf("%s: folders lie within folders %d deep; expected pictures nearer to the top", dir, maxDepth)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
