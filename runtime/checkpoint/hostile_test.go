@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -129,6 +130,9 @@ func TestNoMemoryBeforeChecks(t *testing.T) {
 // TestReadIfReadsWhatFits: of a file that is not wanted, nothing of its gigabytes of
 // data is read, nor memory taken for it.
 func TestReadIfReadsWhatFits(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a hole in a file takes place there")
+	}
 	const size = 32 << 30
 	header := raw(fmt.Sprintf(`{"__metadata__":{"k":"v"},"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,%[1]d]}}`, int64(size)), 0)
 	path := filepath.Join(t.TempDir(), "w.safetensors")

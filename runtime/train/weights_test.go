@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,9 @@ func TestWeightsComeBack(t *testing.T) {
 // TestUnwantedDataIsNotRead: a file of another network may promise gigabytes, and
 // no memory is taken for them.
 func TestUnwantedDataIsNotRead(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a hole in a file takes place there")
+	}
 	const size = 32 << 30
 	header := fmt.Sprintf(`{"__metadata__":{"format":%q},"w":{"dtype":"F32","shape":[%d],"data_offsets":[0,%d]}}`, checkpointFormat, size/4, size)
 	path := filepath.Join(t.TempDir(), "w.safetensors")
