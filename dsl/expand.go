@@ -30,8 +30,8 @@ func (n *Network) Expand() (string, error) {
 		return "", errs
 	}
 	text := n.file.Source.Text
-	if n.File == nameFile { // the text of a bare name is no file's
-		f, err := Parse(nameFile, []byte(n.layerText(blockComments{})))
+	if n.File == NameFile { // the text of a bare name is no file's
+		f, err := Parse(NameFile, []byte(n.layerText(blockComments{})))
 		if err != nil {
 			return "", err
 		}

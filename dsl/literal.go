@@ -198,8 +198,8 @@ func IsName(arg string) bool {
 	return strings.HasPrefix(lower, "wrn-") && !strings.ContainsAny(arg, `/\`) && !strings.HasSuffix(lower, ".wrn")
 }
 
-// nameFile stands for the name of a file where there is none.
-const nameFile = "<name>"
+// NameFile stands for the name of a file where there is none.
+const NameFile = "<name>"
 
 // maxName is the longest name FromName takes, in bytes.
 const maxName = 256
@@ -210,7 +210,7 @@ const maxName = 256
 func FromName(name string) (*Network, error) {
 	if len(name) > maxName {
 		return nil, diag.List{{
-			Pos:     diag.Pos{File: nameFile},
+			Pos:     diag.Pos{File: NameFile},
 			Message: fmt.Sprintf("the name has %d bytes; a network's name has at most %d", len(name), maxName),
 		}}
 	}
@@ -220,7 +220,7 @@ func FromName(name string) (*Network, error) {
 	}
 	v.EndPos.Offset = len(name)
 	f := &File{
-		Source:     diag.Source{Name: nameFile, Text: name},
+		Source:     diag.Source{Name: NameFile, Text: name},
 		Statements: []*Statement{{Key: "model", Values: []*Value{v}}},
 	}
 	n, errs := Check(f)

@@ -66,7 +66,7 @@ func (s *settings) given(block, key string) *Statement {
 func (s *settings) add(block, key, value, from, why string) {
 	if g := s.given(block, key); g != nil {
 		from, why = fromFile, fmt.Sprintf("line %d", g.Pos.Line)
-		if s.net.File == nameFile {
+		if s.net.File == NameFile {
 			from, why = fromName, "the name"
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -13,23 +14,23 @@ import (
 
 // benchCommand is `wrnc bench`.
 type benchCommand struct {
-	Networks  []string      `arg:"" optional:"" name:"file|name" help:"Networks: .wrn files, or names such as WRN-16-8; by default the paper's cheap ones, WRN-16-1, WRN-16-2 and WRN-16-4."`
-	Infer     bool          `help:"Measure inference instead of training steps."`
-	Target    string        `help:"cpu, cuda, or auto (the GPU where there is one)." default:"cpu" placeholder:"T"`
-	Device    *int          `help:"cuda: the number of the GPU, among those of CUDA_VISIBLE_DEVICES; 0 by default." placeholder:"N"`
-	Precision string        `help:"f32, the default; or for cuda tf32 or bf16, which use tensor cores." default:"f32" placeholder:"P"`
-	Batch     []int         `help:"Images in a batch, one or more numbers with commas; by default 32,128, with --infer 1,128." placeholder:"N,..."`
-	Threads   *int          `help:"Threads of every program, by default one a CPU." placeholder:"N"`
-	ISA       string        `name:"isa" help:"cpu: instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
-	Rounds    int           `help:"Turns of each program; six or more tell how far a figure is to be trusted." default:"10" placeholder:"N"`
-	NoFuse    bool          `help:"Compare with the program that has a kernel for each operation."`
-	Against   string        `help:"Compare with the same work by another program, in turns: torch." placeholder:"PROGRAM"`
-	Python    string        `help:"With --against torch: a Python that has PyTorch." default:"python3" placeholder:"PATH"`
-	Compile   bool          `help:"With --against torch: try torch.compile too, which takes minutes, and compare with the fastest."`
-	Timeout   time.Duration `help:"With --against torch: how long PyTorch may take for one answer." default:"15m" placeholder:"TIME"`
-	Kernels   bool          `help:"Also tell what each kernel takes, and what it would take at least: at this processor's measured peaks, or a GPU's nominal ones."`
-	Convs     bool          `help:"cpu: measure each distinct convolution of the networks alone."`
-	JSON      bool          `help:"Print one JSON object a line: one for each program, or with --convs each convolution."`
+	Networks  []string       `arg:"" optional:"" name:"file|name" help:"Networks: .wrn files, or names such as WRN-16-8; by default the paper's cheap ones, WRN-16-1, WRN-16-2 and WRN-16-4."`
+	Infer     bool           `help:"Measure inference instead of training steps."`
+	Target    string         `help:"cpu, the default, cuda, or auto (the GPU where there is one)." default:"cpu" placeholder:"T"`
+	Device    *int           `help:"cuda: the number of the GPU, among those of CUDA_VISIBLE_DEVICES; 0 by default." placeholder:"N"`
+	Precision string         `help:"f32, the default; or for cuda tf32 or bf16, which use tensor cores." default:"f32" placeholder:"P"`
+	Batch     []int          `help:"Images in a batch, one or more numbers with commas; by default 32,128, with --infer 1,128." placeholder:"N"`
+	Threads   *int           `help:"Threads of every program, by default one a CPU." placeholder:"N"`
+	ISA       string         `name:"isa" help:"cpu: instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
+	Rounds    int            `help:"Turns of each program, 10 by default; six or more tell how far a figure is to be trusted." default:"10" placeholder:"N"`
+	NoFuse    bool           `help:"Compare with the program that has a kernel for each operation."`
+	Against   string         `help:"Compare with the same work by another program, in turns: torch." placeholder:"PROGRAM"`
+	Python    string         `help:"With --against torch: a Python that has PyTorch; python3 by default." placeholder:"PATH"`
+	Compile   bool           `help:"With --against torch: try torch.compile too, which takes minutes, and compare with the fastest."`
+	Timeout   *time.Duration `help:"With --against torch: how long PyTorch may take for one answer; 15m by default." placeholder:"TIME"`
+	Kernels   bool           `help:"Also tell what each kernel takes, and what it would take at least: at this processor's measured peaks, or a GPU's nominal ones."`
+	Convs     bool           `help:"cpu: measure each distinct convolution of the networks alone."`
+	JSON      bool           `help:"Print one JSON object a line: one for each program, or with --convs each convolution."`
 }
 
 // Help shows examples.
@@ -46,6 +47,7 @@ const (
 	maxBatches = 16
 
 	torchProgram = "torch"
+	peerTimeout  = 15 * time.Minute // of --timeout
 
 	// How long a turn is: what a change of turns costs does not count.
 	networkTurn = 200 * time.Millisecond
@@ -95,10 +97,14 @@ func (c *benchCommand) check() error {
 		errs = append(errs, oneOf("--against", c.Against, torchProgram))
 	}
 	switch {
-	case c.Compile && c.Against == "":
+	case c.Against == "" && c.Compile:
 		errs = append(errs, usagef("--compile: only with --against torch"))
-	case c.Timeout <= 0:
-		errs = append(errs, usagef("--timeout %v: expected a time such as 30s or 15m", c.Timeout))
+	case c.Against == "" && c.Python != "":
+		errs = append(errs, usagef("--python %s: only with --against torch", c.Python))
+	case c.Against == "" && c.Timeout != nil:
+		errs = append(errs, usagef("--timeout %v: only with --against torch", *c.Timeout))
+	case c.Timeout != nil && *c.Timeout <= 0:
+		errs = append(errs, usagef("--timeout %v: expected a time such as 30s or 15m", *c.Timeout))
 	case c.Convs && c.Target != "cpu":
 		errs = append(errs, usagef("--convs: convolutions alone are measured on the processor; leave out --target %s", c.Target))
 	case c.Convs && c.NoFuse:
@@ -170,14 +176,17 @@ func (b *benchSession) startPeer() (err error) {
 	if b.Against == "" {
 		return nil
 	}
-	o := bench.PeerOptions{Threads: b.threads, Device: "cpu", Precision: b.Precision, Timeout: b.Timeout}
+	o := bench.PeerOptions{Threads: b.threads, Device: "cpu", Precision: b.Precision, Timeout: peerTimeout}
+	if b.Timeout != nil {
+		o.Timeout = *b.Timeout
+	}
 	if b.on.arch().OnGPU() {
 		o.Device = "cuda:0"
 		if b.Device != nil {
 			o.Device = fmt.Sprintf("cuda:%d", *b.Device)
 		}
 	}
-	if b.peer, err = bench.StartPeer(b.Python, o); err != nil {
+	if b.peer, err = bench.StartPeer(cmp.Or(b.Python, "python3"), o); err != nil {
 		return err
 	}
 	if ours := b.on.device(); ours != "" && ours != b.peer.Device {

@@ -22,11 +22,11 @@ type buildCommand struct {
 	Out            string   `short:"o" help:"Write every stage into this folder." placeholder:"DIR"`
 	Emit           string   `help:"Print one stage: ast, ir, fusion (what was fused, and why not), plan, cuda (the kernels' text), or report (all of it as one page of HTML)." placeholder:"STAGE"`
 	PrintAfter     []string `help:"Print the IR after a pass, or after all." placeholder:"PASS"`
-	PrintPositions bool     `help:"With each value of the IR, print its place in the network's text."`
-	Target         string   `help:"cuda, which needs no GPU to build for; or cpu." default:"cuda" placeholder:"T"`
+	PrintPositions bool     `help:"With each value of the IR that --emit, --print-after or -o writes, print its place in the network's text."`
+	Target         string   `help:"cuda, the default, which needs no GPU to build for; or cpu." default:"cuda" placeholder:"T"`
 	Arch           string   `help:"cuda: the GPU to plan for: sm_80 (the default), sm_86, sm_89, sm_90, sm_100 or sm_120." placeholder:"A"`
 	ISA            string   `name:"isa" help:"cpu: the instruction set to plan for, which need not be this machine's: auto (the default), avx512, avx2 or go." placeholder:"I"`
-	Precision      string   `help:"f32; or tf32 or bf16, which use tensor cores and of which the cpu target runs neither." default:"f32" placeholder:"P"`
+	Precision      string   `help:"f32, the default; or tf32 or bf16, which use tensor cores and of which the cpu target runs neither." default:"f32" placeholder:"P"`
 	Batch          *int     `help:"Images in a batch; by default the recipe's." placeholder:"N"`
 	Fold           bool     `help:"Fold batch norm by running statistics into the weights before it, once, as run --infer does."`
 	NoFuse         bool     `help:"Make every operation a kernel of its own."`
@@ -61,7 +61,14 @@ func (c *buildCommand) Run(s *session) error {
 			return err
 		}
 	}
-	if c.Emit == "ast" {
+	switch {
+	case c.JSON && c.Emit != "":
+		return usagef("--json: it prints the report, and --emit %s one stage; give one of them", c.Emit)
+	case c.JSON && len(c.PrintAfter) > 0:
+		return usagef("--json: it prints the report, and --print-after the IR; give one of them")
+	case c.PrintPositions && c.Emit != "ir" && len(c.PrintAfter) == 0 && c.Out == "":
+		return usagef("--print-positions: no IR is printed; add --emit ir, --print-after PASS or -o DIR")
+	case c.Emit == "ast":
 		return c.emitAST(s.stdout)
 	}
 	if err := c.checkPasses(); err != nil {
@@ -101,10 +108,10 @@ func (c *buildCommand) emitAST(w io.Writer) error {
 	if isIR(c.Network) {
 		return usagef("--emit ast: %s is IR already", c.Network)
 	}
-	name, text := "<name>", []byte("model "+c.Network)
+	name, text := dsl.NameFile, []byte("model "+c.Network)
 	if !dsl.IsName(c.Network) {
 		var err error
-		if text, err = readNetwork(c.Network); err != nil {
+		if text, err = readNetwork(c.Network, fileOrName); err != nil {
 			return err
 		}
 		name = c.Network
@@ -186,7 +193,7 @@ func (c *buildCommand) compile(b *built, o compiler.Options, notes io.Writer) (*
 		b.text = []byte("model " + c.Network + "\n")
 	} else {
 		var err error
-		if b.text, err = readNetwork(c.Network); err != nil {
+		if b.text, err = readNetwork(c.Network, fileOrName); err != nil {
 			return nil, err
 		}
 	}

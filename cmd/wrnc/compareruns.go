@@ -313,7 +313,7 @@ func (r *comparedRun) seconds() float64 {
 	return sum
 }
 
-// missing counts the epochs that have a number which is not finite.
+// missing counts the epochs that lack a number, or have one that is not finite.
 func (r *comparedRun) missing() int {
 	n := 0
 	for _, e := range r.log.Epochs {

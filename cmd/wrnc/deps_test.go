@@ -49,7 +49,7 @@ const imports = `
 	compiler:           compiler/ir compiler/irgen compiler/autodiff compiler/passes dsl
 
 	runtime:
-	runtime/data:       golang.org/x/image
+	runtime/data:       golang.org/x/image golang.org/x/sync
 	runtime/data/datatest:
 	runtime/checkpoint:
 	runtime/metrics:
@@ -58,11 +58,12 @@ const imports = `
 	runtime/cuda:       runtime compiler/ir compiler/plan
 	runtime/cuda/emulator: runtime/cuda kernels/harness
 	runtime/cuda/toolkit:
-	runtime/cuda/nvrtc: runtime/cuda/toolkit github.com/ebitengine/purego
+	runtime/cuda/dlopen: github.com/ebitengine/purego
+	runtime/cuda/nvrtc: runtime/cuda/dlopen runtime/cuda/toolkit github.com/ebitengine/purego
 	runtime/cuda/cubin: runtime/cuda/toolkit
 	runtime/cuda/cache:
 	runtime/cuda/jit:   runtime/cuda/cache runtime/cuda/nvrtc
-	runtime/cuda/libcuda: github.com/ebitengine/purego
+	runtime/cuda/libcuda: runtime/cuda/dlopen github.com/ebitengine/purego
 	runtime/cuda/libcuda/gorgonia: runtime/cuda/libcuda gorgonia.org/cu
 	runtime/cuda/driver: runtime/cuda runtime/cuda/jit runtime/cuda/libcuda
 	runtime/cuda/facts: runtime/cuda compiler/plan kernels/f32

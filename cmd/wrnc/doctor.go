@@ -3,15 +3,15 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
 // doctorCommand is `wrnc doctor`.
 type doctorCommand struct {
-	Data   string `help:"Folder that the data's files lie in." default:"data" placeholder:"DIR"`
-	Python string `help:"The Python that comparisons with PyTorch run in." default:"python3" placeholder:"PATH"`
+	Data   string `help:"Folder that the data's files lie in, by default data." default:"data" placeholder:"DIR"`
+	Python string `help:"The Python that comparisons with PyTorch run in; python3 by default." default:"python3" placeholder:"PATH"`
 	JSON   bool   `help:"Print one JSON object."`
-	Probe  string `hidden:"" help:"Look at one part, in a process of its own."`
 }
 
 // Help shows an example.
@@ -48,8 +48,8 @@ type doctorFacts struct {
 
 // Run looks at the machine.
 func (c *doctorCommand) Run(s *session) error {
-	if c.Probe != "" {
-		return answerProbe(s.stdout, c.Probe)
+	if what := os.Getenv(probeVariable); what != "" {
+		return answerProbe(s.stdout, what)
 	}
 	facts := doctorFacts{OK: true, Targets: []string{"cpu"}}
 	problems := 0

@@ -24,16 +24,16 @@ func TestOutput(t *testing.T) {
 		t.Skip("no shell to hang in: ", err)
 	}
 	started := time.Now()
-	_, err = output(100*time.Millisecond, shell, "-c", "echo before; sleep 30 & sleep 30")
+	_, err = output(100*time.Millisecond, nil, shell, "-c", "echo before; sleep 30 & sleep 30")
 	require.EqualError(t, err, "no answer within 100ms")
 	require.Less(t, time.Since(started), 25*time.Second)
-	out, err := output(10*time.Second, shell, "-c", "echo said; echo first >&2; echo why >&2; exit 3")
+	out, err := output(time.Minute, []string{"WHY=why"}, shell, "-c", "echo said; echo first >&2; echo $WHY >&2; exit 3")
 	require.EqualError(t, err, "exit status 3\nwhy")
 	require.Equal(t, "said\n", out)
-	out, err = output(10*time.Second, shell, "-c", "yes | head -c 3000000")
+	out, err = output(time.Minute, nil, shell, "-c", "yes | head -c 3000000")
 	require.NoError(t, err)
 	require.Equal(t, 1<<20, len(out)) // not Len, which would print it
-	_, err = output(time.Second, "/nowhere/python3")
+	_, err = output(time.Minute, nil, "/nowhere/python3")
 	require.ErrorContains(t, err, "no such file")
 }
 

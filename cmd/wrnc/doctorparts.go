@@ -255,7 +255,7 @@ func (e *examination) torch() finding {
 		f.Text = fmt.Sprintf("there is no %s", e.python)
 		return f
 	}
-	out, err := output(programTime, path, "-c", "import sys; print(sys.version.split()[0]); import torch; print(torch.__version__)")
+	out, err := output(programTime, nil, path, "-c", "import sys; print(sys.version.split()[0]); import torch; print(torch.__version__)")
 	words := strings.Fields(out)
 	switch {
 	case err != nil && len(words) > 0:

@@ -19,8 +19,10 @@ import (
 	"wrnc/runtime/cuda/nvrtc"
 )
 
-// Libraries of others may crash or hang. So `wrnc doctor --probe WHAT` looks at one in
-// a process of its own, and its answer is JSON on the last line of standard output.
+// Libraries of others may crash or hang. So a `wrnc doctor` with probeVariable in its
+// environment looks at one, in a process of its own, and its answer is JSON on the
+// last line of standard output.
+const probeVariable = "WRNC_DOCTOR_PROBE"
 
 // How long a probe may take: a GPU that is set up first, and a compilation.
 const (
@@ -67,7 +69,7 @@ func answerProbe(w io.Writer, what string) error {
 	case n == 3:
 		v = probeCompiler(t)
 	default:
-		return usagef("--probe %q: expected gpu, or nvrtc and three numbers", what)
+		return usagef("%s %q: expected gpu, or nvrtc and three numbers", probeVariable, what)
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -166,7 +168,7 @@ func ask(what string, limit time.Duration, answer any) error {
 	if err != nil {
 		return err
 	}
-	out, err := output(limit, self, "doctor", "--probe", what)
+	out, err := output(limit, []string{probeVariable + "=" + what}, self, "doctor")
 	if err != nil {
 		return err
 	}
@@ -177,22 +179,26 @@ func ask(what string, limit time.Duration, answer any) error {
 	return nil
 }
 
-// output runs a program for a limited time and returns what it printed.
-func output(limit time.Duration, program string, args ...string) (string, error) {
+// output runs a program for a limited time, with more in its environment, and returns
+// what it printed.
+func output(limit time.Duration, environment []string, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	var stdout, stderr capped
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, 5*time.Second // a busy machine is slow to hand over
+	cmd.Env = append(cmd.Environ(), environment...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = limit // where a child of its own holds its output, or the machine is busy
 	err := cmd.Run()
 	switch {
+	case err == nil: // be it at the last moment
 	case ctx.Err() != nil:
-		return stdout.String(), fmt.Errorf("no answer within %v", limit)
-	case err != nil:
+		err = fmt.Errorf("no answer within %v", limit)
+	default:
 		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-		return stdout.String(), errors.Join(err, errors.New(lines[len(lines)-1]))
+		err = errors.Join(err, errors.New(lines[len(lines)-1]))
 	}
-	return stdout.String(), nil
+	return stdout.String(), err
 }
 
 // capped keeps the first mebibyte of what is written to it.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -39,7 +40,8 @@ func (c *runCommand) flagsFit() error {
 		{"--limit", c.Limit != nil}, {"--seed", c.Seed != nil}, {"--out", c.Out != ""}, {"--save-every", c.SaveEvery != nil},
 		{"--keep-every", c.KeepEvery != nil}, {"--from-step", c.FromStep != nil}, {"--scale-lr", c.ScaleLR != nil}, {"--allow-other-plan", c.OtherPlan}, {"--serve", c.Serve != ""},
 	}
-	weights, top, more := flag{"--weights", c.Weights != ""}, flag{"--top", c.Top != nil}, flag{"more than one file", len(c.More) > 0}
+	weights, top := flag{"--weights", c.Weights != ""}, flag{"--top", c.Top != nil}
+	more := flag{"a second argument, " + strings.Join(c.More, " "), len(c.More) > 0}
 	switch {
 	case c.Eval != "" && c.Infer != "":
 		return usagef("--eval and --infer: expected one of them")

@@ -154,7 +154,7 @@ func TestHostileWeights(t *testing.T) {
 		"no mean":          {fact("mean", "[1 2]"), `"mean" is "[1 2]"; expected 3 numbers`},
 		"bad mean":         {fact("mean", "[NaN 0 0]"), "normalize: channel 0 has mean NaN"},
 		"no scale":         {fact("scale", "[0 0 0]"), "normalize: channel 0 has mean"},
-		"bad names":        {fact("class_names", "{"), `"class_names": `},
+		"bad names":        {fact("class_names", "{"), `"class_names" is no JSON list of names: `},
 		"too many names":   {fact("class_names", `["1","2","3","4","5","6","7","8","9","10","11"]`), `"class_names" has 11 names, and there are 10 classes`},
 		"unknown data":     {fact("data", "none"), "class"}, // a folder's; its classes are still the file's
 		"a missing tensor": {func(all []checkpoint.Tensor, _ map[string]string) []checkpoint.Tensor { return all[1:] }, "no tensor"},
@@ -193,6 +193,22 @@ func TestHostileWeights(t *testing.T) {
 		require.Contains(t, stderr, "wrnc: "+path+": ")
 		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 	}
+}
+
+// TestClassesWithoutNames: weights that do not say what their classes are called have
+// numbers for names.
+func TestClassesWithoutNames(t *testing.T) {
+	dir := trainTiny(t)
+	path := filepath.Join(dir, "best.safetensors")
+	file, err := checkpoint.Read(path)
+	require.NoError(t, err)
+	delete(file.Metadata, "class_names")
+	require.NoError(t, checkpoint.Write(path, file.Tensors, file.Metadata))
+	picture := filepath.Join(t.TempDir(), "a.png")
+	require.NoError(t, os.WriteFile(picture, datatest.Picture("png", 32, 32, color.Black), 0o666))
+	out, _ := call(t, exitOK, "run", "--infer", dir, picture, "--top", "2")
+	require.Regexp(t, `^`+picture+`\n +[0-9.]+ %  [0-9]\n +[0-9.]+ %  [0-9]\n$`, out)
+	call(t, exitOK, "run", "--eval", "digits", dir)
 }
 
 // FuzzWeightFacts: a file's metadata makes a network or an error, whatever it says.

@@ -79,7 +79,7 @@ func (c *fmtCommand) file(s *session, path string) (formattedFile, error) {
 	if dsl.IsName(path) || isIR(path) {
 		return f, fmt.Errorf("%s: expected a .wrn file", path)
 	}
-	before, err := readNetwork(path)
+	before, err := readNetwork(path, "a .wrn file")
 	if err != nil {
 		return f, err
 	}

@@ -28,6 +28,9 @@ func (c *runCommand) infer(s *session) (err error) {
 	if c.Network == "" {
 		return usagef("--infer %s: expected pictures behind it: JPEG or PNG files, or folders of them", c.Infer)
 	}
+	if data.IsPicture(c.Infer) {
+		return usagef("--infer %s: this is a picture; first comes the run's folder or a file of weights: --infer RUN %[1]s", c.Infer)
+	}
 	_, on, err := c.machine(s)
 	if err != nil {
 		return err
@@ -62,10 +65,14 @@ func (c *runCommand) infer(s *session) (err error) {
 			return err
 		}
 	}
-	if i.broken > 0 {
-		return fmt.Errorf("%d of %d pictures or folders could not be read; each is named above", i.broken, i.broken+i.answered)
+	switch all := i.broken + i.answered; {
+	case i.broken == 0:
+		return nil
+	case all == 1: // and the message says it
+		return reportedError{errors.New("the picture could not be read"), exitUser}
+	default:
+		return fmt.Errorf("%d of %d pictures or folders could not be read; each is named above", i.broken, all)
 	}
-	return nil
 }
 
 // listPictures replaces folders by the pictures in them. It tells about what is not

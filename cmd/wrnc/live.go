@@ -135,25 +135,29 @@ func (p *livePage) keptIn(dir string) {
 }
 
 // close shows how the training ended, err, until Ctrl-C, unless that is what ended
-// it or it never began, and returns err.
-func (p *livePage) close(err error) error {
+// it or it never began, and returns err, as reported where the user knows it by then.
+func (p *livePage) close(s *session, err error) error {
 	if p == nil {
 		return err
 	}
+	told := err
 	if p.monitor != nil {
 		p.monitor.End(err)
 		if began := p.facts.Folder != ""; began && !errors.Is(err, context.Canceled) {
-			p.stay(err)
+			if err != nil {
+				told = reportedError{err, report(s.stderr, err, s.args)}
+			}
+			p.stay()
 		}
 	}
-	return errors.Join(err, p.server.Close())
+	if closeErr := p.server.Close(); closeErr != nil {
+		return errors.Join(err, closeErr)
+	}
+	return told
 }
 
 // stay waits for Ctrl-C.
-func (p *livePage) stay(err error) {
-	if err != nil {
-		fmt.Fprintf(p.words, "\n%v\n", err)
-	}
+func (p *livePage) stay() {
 	fmt.Fprintf(p.words, "the live page stays at %s until Ctrl-C\n", p.server.URL())
 	ctx, stop := interruptible(func() {})
 	defer stop()

@@ -133,10 +133,12 @@ func TestServedPredictions(t *testing.T) {
 func TestServeDiverged(t *testing.T) {
 	noInterrupt(t)
 	p := serve(t, someDigits(64, 20), "WRN-10-1", "--epochs", "4", "--batch", "32", "--lr", "1000")
-	p.said.hear(t, "\ntraining diverged: .*\nthe live page stays at")
+	p.said.hear(t, "\nthe live page stays at")
+	const once = "^wrnc: training diverged: .*\n$"
+	require.Regexp(t, once, p.errors.String(), "before the user ends it")
 	require.Contains(t, string(p.state()), `"phase":"diverged","error":"training diverged: `)
 	p.interrupt(1)
-	require.Contains(t, p.errors.String(), "wrnc: training diverged: ")
+	require.Regexp(t, once, p.errors.String())
 }
 
 // TestServeAddresses refuses an address that is in use before any work, and warns

@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -48,6 +50,14 @@ type faultError struct{ message string }
 
 func (e faultError) Error() string { return e.message }
 
+// reportedError is an error that the user has been told of, with its exit code.
+type reportedError struct {
+	error
+	code int
+}
+
+func (e reportedError) Unwrap() error { return e.error }
+
 // run runs wrnc with the arguments after its name and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) (code int) {
 	return newSession(stdout, stderr).run(args)
@@ -72,18 +82,30 @@ func (s *session) run(args []string) (code int) {
 	if err != nil {
 		return report(stderr, faultError{err.Error()}, args)
 	}
-	if len(args) == 0 {
+	s.args = args
+	switch { // what many programs understand
+	case len(args) == 0:
 		args = []string{"--help"}
+	case args[0] == "help":
+		args = append(slices.Clone(args[1:]), "--help")
+	case args[0] == "--version":
+		args = append([]string{"version"}, args[1:]...)
+	}
+	if i := slices.Index(args, ""); i >= 0 {
+		return report(stderr, usagef("argument %d is empty; a variable of the shell may have no value", i+1), args)
 	}
 	command, err := parser.Parse(args)
 	switch {
 	case finished:
 		return exitOK
 	case err != nil:
-		return report(stderr, usageError{err.Error()}, args)
+		return report(stderr, usageError{noValue.ReplaceAllString(err.Error(), "$1: expected a value after it")}, args)
 	}
 	return report(stderr, command.Run(s), args)
 }
+
+// noValue is kong's message about a flag that ends the command line.
+var noValue = regexp.MustCompile(`^(--\S+): expected \S+ value but got "EOL" \(<EOL>\)$`)
 
 // report tells the user about err, if there is one, and returns the exit code.
 func report(stderr io.Writer, err error, args []string) int {
@@ -92,12 +114,18 @@ func report(stderr io.Writer, err error, args []string) int {
 		usage       usageError
 		fault       faultError
 		internal    *compiler.InternalError
+		told        reportedError
 	)
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &told):
+		return told.code
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "wrnc: %s\nwrnc --help lists the commands, wrnc COMMAND --help the flags of one.\n", usage.message)
+		for _, message := range strings.Split(err.Error(), "\n") { // several mistakes, or one
+			fmt.Fprintf(stderr, "wrnc: %s\n", harmless(message))
+		}
+		fmt.Fprint(stderr, "wrnc --help lists the commands, wrnc COMMAND --help the flags of one.\n")
 		return exitUsage
 	case errors.As(err, &internal):
 		return reportFault(stderr, fmt.Sprintf("%s: %v\n%s", internal.Stage, internal.Cause, internal.Stack), args)

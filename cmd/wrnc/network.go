@@ -24,24 +24,27 @@ func loadNetwork(arg string) (*dsl.Network, error) {
 	if dsl.IsName(arg) {
 		return dsl.FromName(arg)
 	}
-	text, err := readNetwork(arg)
+	text, err := readNetwork(arg, fileOrName)
 	if err != nil {
 		return nil, err
 	}
 	return dsl.Load(arg, text)
 }
 
+// fileOrName is what most commands expect of an argument.
+const fileOrName = "a .wrn file or a name such as WRN-16-8"
+
 // readNetwork reads a file of text. An argument that is neither a file nor a
-// name gets one message about both.
-func readNetwork(path string) ([]byte, error) {
+// name, where one is expected, gets one message about both.
+func readNetwork(path, expected string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && filepath.Base(path) == path && filepath.Ext(path) == "":
+	case errors.Is(err, fs.ErrNotExist) && expected == fileOrName && filepath.Base(path) == path && filepath.Ext(path) == "":
 		return nil, fmt.Errorf("%s: no such file, and no network's name, which is written as WRN-16-8", path)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, plain(err))
 	case info.IsDir():
-		return nil, fmt.Errorf("%s: this is a folder; expected a .wrn file or a name such as WRN-16-8", path)
+		return nil, fmt.Errorf("%s: this is a folder; expected %s", path, expected)
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: this is no ordinary file", path)
 	case info.Size() > maxFile:

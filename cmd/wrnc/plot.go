@@ -270,7 +270,7 @@ func (c *comparison) notes() []string {
 		case len(r.log.Epochs) == 0:
 			notes = append(notes, chart.Printable(r.label)+": no epoch is trained yet")
 		case n > 0:
-			notes = append(notes, fmt.Sprintf("%s: %d of %d epochs have numbers that are not finite and leave gaps", chart.Printable(r.label), n, len(r.log.Epochs)))
+			notes = append(notes, fmt.Sprintf("%s: %d of %d epochs have numbers that are not known or not finite, and leave gaps", chart.Printable(r.label), n, len(r.log.Epochs)))
 		}
 	}
 	return notes

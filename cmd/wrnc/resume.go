@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"wrnc/compiler/ir"
@@ -51,6 +52,15 @@ func (c *runCommand) resume(s *session) (err error) {
 	}
 	if err := c.contradiction(facts); err != nil {
 		return err
+	}
+	if c.FromStep != nil { // told before the work
+		kept, err := train.Checkpoints(c.Resume)
+		if err != nil {
+			return err
+		}
+		if _, err := keptAt(c.Resume, kept, *c.FromStep); err != nil {
+			return err
+		}
 	}
 	c.adopt(facts)
 	if err := c.sameISA(facts); err != nil {
@@ -97,6 +107,9 @@ func (c *runCommand) scaleAllowed() error {
 
 // contradiction refuses a flag that says otherwise than the run.
 func (c *runCommand) contradiction(f runFacts) error {
+	if _, err := chooseTarget(c.Target); err != nil {
+		return err
+	}
 	differs := func(flag string, given, was any) error {
 		return usagef("%s %v: the run in %s was begun with %v; leave the flag out, or begin another run with --train", flag, given, c.Resume, was)
 	}
@@ -125,6 +138,8 @@ func (c *runCommand) contradiction(f runFacts) error {
 		return usagef("--no-fuse: the run in %s was begun with fusion; leave the flag out, or begin another run with --train", c.Resume)
 	case c.Out != "" && filepath.Clean(c.Out) != filepath.Clean(c.Resume):
 		return usagef("--out %s: the run goes on in its own folder, %s; copy that to keep it as it is", c.Out, c.Resume)
+	case c.ISA != "auto" && c.Target == "auto" && f.ISA == "":
+		return usagef("--isa %s: the run in %s was begun on %s, which has no instruction sets; leave the flag out", c.ISA, c.Resume, f.Target)
 	case c.ISA != "auto" && c.ISA != f.ISA && !c.OtherPlan:
 		return usagef("--isa %s: the run in %s was begun with %s, and the results would differ in rounding; leave the flag out, or add --allow-other-plan", c.ISA, c.Resume, f.ISA)
 	}
@@ -141,9 +156,21 @@ func (c *runCommand) contradiction(f runFacts) error {
 	if text, err := c.text(set); err != nil {
 		return err
 	} else if text.Text != f.Network.Text {
-		return differs("network", c.Network, "another text, "+f.Network.Name)
+		was := f.Network.title()
+		if was == c.Network {
+			was = "another text of that name, which its run.json keeps"
+		}
+		return usagef("%s: the run in %s was begun with %s; leave the network out, or begin another run with --train", c.Network, c.Resume, was)
 	}
 	return nil
+}
+
+// title is what the user called the network.
+func (t networkText) title() string {
+	if name, is := strings.CutPrefix(t.Text, "model "); is && t.Name == dsl.NameFile {
+		return strings.TrimSpace(name)
+	}
+	return t.Name
 }
 
 // ownFolder tells a run on a folder of the user's own, which no data set is.
@@ -209,9 +236,9 @@ func (c *runCommand) text(set dataSet) (networkText, error) {
 	case c.Network == "":
 		return networkText{defaultName(set), set.network}, nil
 	case dsl.IsName(c.Network):
-		return networkText{"<name>", "model " + c.Network + "\n"}, nil
+		return networkText{dsl.NameFile, "model " + c.Network + "\n"}, nil
 	}
-	text, err := readNetwork(c.Network)
+	text, err := readNetwork(c.Network, fileOrName)
 	return networkText{c.Network, string(text)}, err
 }
 
@@ -245,7 +272,7 @@ func sameFacts(dir string, was, is runFacts) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(values[0])) {
 		if a, b := values[0][key], values[1][key]; string(a) != string(b) {
-			return fmt.Errorf("%s: the run was begun with %s %s, and here it is %s; the data or this wrnc is another than then", filepath.Join(dir, runFile), key, a, b)
+			return fmt.Errorf("%s: the run was begun with %s %s, and here it is %s; go on with the data and the wrnc that it was begun with, or begin another run with --train", filepath.Join(dir, runFile), key, a, b)
 		}
 	}
 	return nil
@@ -265,9 +292,8 @@ func (r *resumption) choose(m *ir.Module, o *train.Options) error {
 	}
 	at := len(kept) - 1
 	if r.fromStep != nil {
-		at = slices.IndexFunc(kept, func(k train.Kept) bool { return k.Step == *r.fromStep })
-		if at < 0 {
-			return usagef("--from-step %d: no checkpoint of that step is kept in %s; %s", *r.fromStep, r.dir, stepList(kept))
+		if at, err = keptAt(r.dir, kept, *r.fromStep); err != nil {
+			return err
 		}
 	}
 	if r.from, err = train.ReadCheckpoint(kept[at].Path, m); err != nil {
@@ -277,10 +303,20 @@ func (r *resumption) choose(m *ir.Module, o *train.Options) error {
 		return fmt.Errorf("%w; there is none before it: remove it to begin the run again", err)
 	}
 	if p := r.from.Point; p.Epoch > len(o.Recipe.Epochs) || r.from.Seed != r.facts.Seed {
-		return fmt.Errorf("%s: it is a checkpoint of another run: seed %d, epoch %d", r.from.Path, r.from.Seed, p.Epoch)
+		return fmt.Errorf("%s: it is a checkpoint of another run: of seed %d, after %d epochs, where the run in %s has seed %d and %d epochs; remove it, or put back the one that was there",
+			r.from.Path, r.from.Seed, p.Epoch, r.dir, r.facts.Seed, len(o.Recipe.Epochs))
 	}
 	o.From = r.from
 	return nil
+}
+
+// keptAt finds the checkpoint of a step among those that are kept in a run's folder.
+func keptAt(dir string, kept []train.Kept, step int64) (int, error) {
+	at := slices.IndexFunc(kept, func(k train.Kept) bool { return k.Step == step })
+	if at < 0 {
+		return 0, usagef("--from-step %d: no checkpoint of that step is kept in %s; %s", step, dir, stepList(kept))
+	}
+	return at, nil
 }
 
 // stepList says which steps there are.

@@ -32,7 +32,7 @@ func TestAnotherPlan(t *testing.T) {
 	require.NoError(t, other.write(dir))
 	code, _, stderr = inTiny(resume(dir)...)
 	require.Equal(t, exitUser, code)
-	require.Contains(t, stderr, "run.json: the run was begun with images 50000, and here it is 22; the data or this wrnc is another than then\n")
+	require.Contains(t, stderr, "run.json: the run was begun with images 50000, and here it is 22; go on with the data and the wrnc that it was begun with, or begin another run with --train\n")
 
 	other = began
 	other.Plan = "0123456789abcdef"

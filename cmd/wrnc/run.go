@@ -23,7 +23,7 @@ type runCommand struct {
 	More      []string `arg:"" optional:"" name:"picture" help:"With --infer: more pictures."`
 	Weights   string   `help:"With --eval and --infer, of a run's folder: best, those with the least test error, which is the default, or last." placeholder:"W"`
 	Top       *int     `help:"With --infer: how many classes to print of each picture, the likeliest first; 5 by default." placeholder:"K"`
-	Data      string   `help:"Folder that the data's files lie in." placeholder:"DIR"`
+	Data      string   `help:"Folder that the data's files lie in, by default data." placeholder:"DIR"`
 	Epochs    *int     `help:"Epochs to train; the recipe's drops of the rate move in proportion." placeholder:"N"`
 	LR        *float64 `help:"Learning rate of the first epoch." placeholder:"X"`
 	Batch     *int     `help:"Images in a batch; with --eval by default as trained, with --infer at most 32." placeholder:"N"`
@@ -72,7 +72,7 @@ func (c *runCommand) Run(s *session) (err error) {
 	if c.page, err = openPage(c.Serve, c.words(s)); err != nil {
 		return err
 	}
-	return c.page.close(c.train(s))
+	return c.page.close(s, c.train(s))
 }
 
 // train begins a run, or goes on with one.
@@ -125,6 +125,15 @@ func (c *runCommand) job(s *session, words io.Writer) (j job, err error) {
 	if err != nil {
 		return fail(err)
 	}
+	err = errors.Join(within("--save-every", c.SaveEvery, 1, math.MaxInt32), within("--keep-every", c.KeepEvery, 1, maxEpochs),
+		within("--limit", c.Limit, 1, math.MaxInt32), c.dataFits(set, "--train", c.Train))
+	if err != nil {
+		return fail(err)
+	}
+	net, err := c.network(set, words)
+	if err != nil {
+		return fail(err)
+	}
 	t, on, err := c.machine(s)
 	if err != nil {
 		return fail(err)
@@ -134,13 +143,6 @@ func (c *runCommand) job(s *session, words io.Writer) (j job, err error) {
 			err = errors.Join(err, on.close())
 		}
 	}()
-	if err := errors.Join(within("--save-every", c.SaveEvery, 1, math.MaxInt32), within("--keep-every", c.KeepEvery, 1, maxEpochs)); err != nil {
-		return fail(err)
-	}
-	net, err := c.network(set, words)
-	if err != nil {
-		return fail(err)
-	}
 	src, err := c.source(s, set, net)
 	if err != nil {
 		return fail(err)
@@ -270,12 +272,6 @@ func (c *runCommand) override(net *dsl.Network, words io.Writer) error {
 
 // source reads the data.
 func (c *runCommand) source(s *session, set dataSet, net *dsl.Network) (*data.Source, error) {
-	if err := within("--limit", c.Limit, 1, math.MaxInt32); err != nil {
-		return nil, err
-	}
-	if err := c.dataFits(set, "--train", c.Train); err != nil {
-		return nil, err
-	}
 	src, err := s.open(set, c.folder(set, net), net.Input)
 	if err != nil {
 		return nil, err

@@ -185,6 +185,9 @@ func readFacts(dir string) (runFacts, error) {
 
 // writeText writes a file whole or not at all.
 func writeText(path, text string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return errors.New("this is a folder; expected a file")
+	}
 	return checkpoint.Replace(path, func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err

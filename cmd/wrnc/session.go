@@ -16,7 +16,8 @@ import (
 // session is what a command sees of the world.
 type session struct {
 	stdout, stderr io.Writer
-	noColor        bool // https://no-color.org
+	args           []string // the command line after the program's name
+	noColor        bool     // https://no-color.org
 	now            func() time.Time
 	open           func(set dataSet, folder string, input [3]int) (*data.Source, error) // reads a data set
 	gpu            func(driver string, device int, o jit.Options) (gpu, error)

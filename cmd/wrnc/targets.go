@@ -166,7 +166,11 @@ func chooseTarget(name string) (target, error) {
 		}
 	}
 	hint := ""
-	if near := diag.Nearest(strings.ToLower(name), append(names, "auto")); near != "" {
+	near := diag.Nearest(strings.ToLower(name), append(names, "auto"))
+	if strings.EqualFold(name, "gpu") { // which is nearer to cpu
+		near = "cuda"
+	}
+	if near != "" {
 		hint = ", did you mean " + near + "?"
 	}
 	return target{}, usagef("--target %s: expected auto or one of %s%s", name, strings.Join(names, ", "), hint)

@@ -49,19 +49,29 @@ func openTrained(run, which string) (*trained, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := checkpoint.Read(path)
-	if err != nil {
+	t := &trained{}
+	if _, err := checkpoint.ReadIf(path, t.take); err != nil {
 		return nil, err
 	}
-	t := &trained{weights: file}
+	return t, nil
+}
+
+// take makes the network of a file of weights, whose header alone is read so far,
+// and tells whether the weights fit it: before a compilation, and before memory is
+// taken, that such a file may not be worth.
+func (t *trained) take(file *checkpoint.File) error {
+	t.weights = file
+	if train.IsCheckpoint(file) {
+		return fmt.Errorf("%s: this is a checkpoint, to resume a training from; expected weights: the run's folder, or best.safetensors or last.safetensors in it", file.Path)
+	}
 	if err := t.read(file.Metadata); err != nil {
-		return nil, fmt.Errorf("%s: its metadata: %w", path, err)
+		return fmt.Errorf("%s: its metadata: %w", file.Path, err)
 	}
 	m, err := irgen.Build(t.net, t.batch)
 	if err != nil {
-		return nil, fmt.Errorf("%s: the network of its metadata: %w", path, err)
+		return fmt.Errorf("%s: the network of its metadata: %w", file.Path, err)
 	}
-	return t, train.CheckWeights(file, m) // before a compilation that such a file may not be worth
+	return train.CheckWeights(file, m)
 }
 
 // weightsFile finds the file of a RUN argument.
@@ -129,8 +139,10 @@ func (t *trained) read(facts map[string]string) error {
 	if err := t.normalize.Check(t.net.Input[2]); err != nil {
 		return err
 	}
-	if err := json.Unmarshal([]byte(facts["class_names"]), &t.classes); err != nil {
-		return fmt.Errorf("%q: %w", "class_names", err)
+	if names, ok := facts["class_names"]; ok { // without them classes are numbers
+		if err := json.Unmarshal([]byte(names), &t.classes); err != nil {
+			return fmt.Errorf("%q is no JSON list of names: %w", "class_names", err)
+		}
 	}
 	if len(t.classes) > classes {
 		return fmt.Errorf("%q has %d names, and there are %d classes", "class_names", len(t.classes), classes)

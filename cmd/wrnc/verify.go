@@ -30,10 +30,10 @@ type verifyCommand struct {
 	ISA       string  `name:"isa" help:"cpu: instruction set: auto, avx512, avx2 or go." default:"auto" placeholder:"I"`
 	Threads   *int    `help:"cpu: worker threads, by default one a CPU." placeholder:"N"`
 	Precision string  `help:"f32, the default; or for cuda tf32 or bf16, which use tensor cores." placeholder:"P"`
-	Batch     int     `help:"Images in the batch that kernels are planned for." default:"4" placeholder:"N"`
+	Batch     int     `help:"Images in the batch that kernels are planned for, 4 by default." default:"4" placeholder:"N"`
 	Samples   *int    `help:"Images to compute with, by default the batch, but at most 4." placeholder:"N"`
-	Limit     float64 `help:"Leave out what would take the interpreter more than this in all, in billions of multiply-adds, the dearest first." default:"10" placeholder:"X"`
-	Seed      uint64  `help:"Of the random inputs." default:"1" placeholder:"N"`
+	Limit     float64 `help:"Leave out what would take the interpreter more than this in all, in billions of multiply-adds, 10 by default, the dearest first." default:"10" placeholder:"X"`
+	Seed      uint64  `help:"Of the random inputs, 1 by default." default:"1" placeholder:"N"`
 	NoFuse    bool    `help:"Verify every operation as a kernel of its own."`
 	JSON      bool    `help:"Print one JSON object; words go to standard error."`
 }

@@ -3,10 +3,12 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -21,7 +23,12 @@ func raw(header string, dataBytes int) []byte {
 }
 
 func decodeBytes(file []byte) (*File, error) {
-	return decode(bytes.NewReader(file), int64(len(file)))
+	return decodeSized(file, int64(len(file)))
+}
+
+// decodeSized decodes a file that is said to have size bytes.
+func decodeSized(file []byte, size int64) (*File, error) {
+	return decode("w.safetensors", bytes.NewReader(file), size, func(*File) error { return nil })
 }
 
 func TestReadRefuses(t *testing.T) {
@@ -113,17 +120,43 @@ func TestNoMemoryBeforeChecks(t *testing.T) {
 	const size = int64(1) << 50
 	header := fmt.Sprintf(`{"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,%[1]d]}}`, size)
 	file := raw(header, 0)
-	_, err := decode(bytes.NewReader(file), int64(len(file))+size)
+	_, err := decodeSized(file, int64(len(file))+size)
 	require.ErrorContains(t, err, "at most 68719476736 are read")
 
-	_, err = decode(bytes.NewReader(file), int64(len(file))+size-1)
+	_, err = decodeSized(file, int64(len(file))+size-1)
 	require.ErrorContains(t, err, "cut short or damaged")
+}
+
+// TestReadIfReadsWhatFits: of a file that is not wanted, nothing of its gigabytes of
+// data is read, nor memory taken for it.
+func TestReadIfReadsWhatFits(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a hole in a file takes place there")
+	}
+	const size = 32 << 30
+	header := raw(fmt.Sprintf(`{"__metadata__":{"k":"v"},"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,%[1]d]}}`, int64(size)), 0)
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	require.NoError(t, os.WriteFile(path, header, 0o666))
+	require.NoError(t, os.Truncate(path, int64(len(header))+size)) // a hole, which takes no place on a disk
+	unwanted := errors.New("unwanted")
+	_, err := ReadIf(path, func(h *File) error {
+		require.Equal(t, path, h.Path)
+		require.Equal(t, map[string]string{"k": "v"}, h.Metadata)
+		require.Equal(t, []Tensor{{Name: "a", DType: U8, Shape: []int{size}}}, h.Tensors)
+		return unwanted
+	})
+	require.Equal(t, unwanted, err)
+	h, err := ReadHeader(path)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"k": "v"}, h.Metadata)
+	_, there := h.Tensor("a")
+	require.True(t, there)
 }
 
 func TestFileThatShrinks(t *testing.T) {
 	file := raw(`{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}`, 8)
 	for n := range len(file) {
-		_, err := decode(bytes.NewReader(file[:n]), int64(len(file)))
+		_, err := decodeSized(file[:n], int64(len(file)))
 		require.Error(t, err)
 	}
 }

@@ -16,42 +16,101 @@ const maxDataBytes = 64 << 30
 // File is the content of a checkpoint.
 type File struct {
 	Path     string
-	Tensors  []Tensor          // in the order of the file; their Data share one block
+	Tensors  []Tensor          // in the order of the file
 	Metadata map[string]string // empty if the file has none
 
 	byName map[string]int
 }
 
-// Read reads a safetensors file. The file is not trusted: the header's length,
+// Read is [ReadIf] of a file that is read whatever tensors it has.
+func Read(path string) (*File, error) {
+	return ReadIf(path, func(*File) error { return nil })
+}
+
+// ReadIf reads a safetensors file. The file is not trusted: the header's length,
 // every key, dtype, shape and offset is checked against the file's size before
 // memory is taken for the data, and the tensors must cover the data exactly once.
-// An error names the file, the tensor, and what was expected and found.
-func Read(path string) (*File, error) {
+// Then fits is asked about a file whose tensors have no data yet; what it does not
+// want is not read, and its error is returned as it is. The other errors name the
+// file, the tensor, and what was expected and found.
+func ReadIf(path string, fits func(header *File) error) (*File, error) {
+	r, size, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() // nothing was written, so a failure to close says nothing about the content
+	return decode(path, r, size, fits)
+}
+
+// ReadHeader is [ReadIf] without the data of the tensors.
+func ReadHeader(path string) (*File, error) {
+	r, size, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return decodeHeader(path, r, size)
+}
+
+// open opens a file to read its size bytes.
+func open(path string) (r *os.File, size int64, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
+		return nil, 0, fmt.Errorf("read checkpoint: %w", err)
 	}
 	if !info.Mode().IsRegular() { // to open a pipe would wait for who writes to it
-		return nil, fmt.Errorf("%s: not a file; expected a safetensors file", path)
+		return nil, 0, fmt.Errorf("%s: not a file; expected a safetensors file", path)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
+	if r, err = os.Open(path); err != nil {
+		return nil, 0, fmt.Errorf("read checkpoint: %w", err)
 	}
-	file, err := decode(f, info.Size())
-	// Nothing was written, so a failure to close says nothing about the content.
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	file.Path = path
-	return file, nil
+	return r, info.Size(), nil
 }
 
 // decode reads the size bytes of r.
-func decode(r io.Reader, size int64) (*File, error) {
+func decode(path string, r io.Reader, size int64, fits func(header *File) error) (*File, error) {
+	file, err := decodeHeader(path, r, size)
+	if err != nil {
+		return nil, err
+	}
+	if err := fits(file); err != nil {
+		return nil, err
+	}
+	for i := range file.Tensors {
+		t := &file.Tensors[i]
+		size, err := byteSize(t.DType, t.Shape)
+		if err == nil {
+			t.Data = make([]byte, size)
+			_, err = io.ReadFull(r, t.Data)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: tensor %s: its data: %w", path, quote(t.Name), err)
+		}
+	}
+	return file, nil
+}
+
+// decodeHeader reads what lies before the data in the size bytes of r.
+func decodeHeader(path string, r io.Reader, size int64) (*File, error) {
+	h, err := readHeader(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	file := &File{
+		Path:     path,
+		Tensors:  make([]Tensor, len(h.entries)),
+		Metadata: h.metadata,
+		byName:   make(map[string]int, len(h.entries)),
+	}
+	for i, e := range h.entries {
+		file.Tensors[i] = Tensor{Name: e.name, DType: e.dtype, Shape: e.shape}
+		file.byName[e.name] = i
+	}
+	return file, nil
+}
+
+// readHeader reads the header's length and the header.
+func readHeader(r io.Reader, size int64) (*header, error) {
 	var prefix [8]byte
 	if size < int64(len(prefix)) {
 		return nil, fmt.Errorf("the file has %d bytes; a safetensors file begins with 8 bytes of header length", size)
@@ -78,21 +137,7 @@ func decode(r io.Reader, size int64) (*File, error) {
 	if dataBytes > maxDataBytes || dataBytes > math.MaxInt {
 		return nil, fmt.Errorf("the file has %d bytes of data; at most %d are read", dataBytes, int64(maxDataBytes))
 	}
-	data := make([]byte, dataBytes)
-	if _, err := io.ReadFull(r, data); err != nil {
-		return nil, fmt.Errorf("data: %w", err)
-	}
-	file := &File{
-		Tensors:  make([]Tensor, len(h.entries)),
-		Metadata: h.metadata,
-		byName:   make(map[string]int, len(h.entries)),
-	}
-	for i, e := range h.entries {
-		// The third index keeps an append to one tensor out of the next.
-		file.Tensors[i] = Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, Data: data[e.begin:e.end:e.end]}
-		file.byName[e.name] = i
-	}
-	return file, nil
+	return h, nil
 }
 
 // Tensor returns the tensor of that name, and whether there is one.

@@ -31,6 +31,9 @@ func (e *MissingError) Error() string { return e.text }
 // one error says what was missing where.
 func (s fileSet) find(dir string) (string, error) {
 	dir = filepath.Clean(dir)
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return "", fmt.Errorf("%s: %s is no folder; expected the one that the files lie in", s.name, dir)
+	}
 	var looked []string
 	partial := false
 	for _, d := range []string{dir, filepath.Join(dir, s.folder)} {

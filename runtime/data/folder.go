@@ -128,7 +128,7 @@ func foldersIn(dir string) ([]string, error) {
 // list appends the pictures in dir to images.
 func (f *Folder) list(images *[]labelled, dir string, label int32, depth int) error {
 	if depth == maxDepth {
-		return fmt.Errorf("%s: folders lie within folders %d deep; expected a class's pictures nearer to its folder", dir, maxDepth)
+		return fmt.Errorf("%s: folders lie within folders %d deep; expected pictures nearer to the top", dir, maxDepth)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -147,18 +147,24 @@ func (f *Folder) list(images *[]labelled, dir string, label int32, depth int) er
 			}
 			folder = info.IsDir()
 		}
-		switch ext := strings.ToLower(filepath.Ext(path)); {
+		switch {
 		case folder:
 			if err := f.list(images, path, label, depth+1); err != nil {
 				return err
 			}
-		case ext == ".jpg" || ext == ".jpeg" || ext == ".png":
+		case IsPicture(path):
 			*images = append(*images, labelled{path, label})
 		default:
 			f.ignored = append(f.ignored, path)
 		}
 	}
 	return nil
+}
+
+// IsPicture tells whether a file is a picture by its name: .jpg, .jpeg or .png.
+func IsPicture(path string) bool {
+	ext := strings.ToLower(filepath.Ext(path))
+	return ext == ".jpg" || ext == ".jpeg" || ext == ".png"
 }
 
 // ListPictures lists the pictures in a folder, and in folders of it, in order, by

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"image"
@@ -76,7 +77,7 @@ func TestFolderScales(t *testing.T) {
 			}
 		}
 		to := make([]byte, 32*32*3)
-		fits, err := decodePicture(to, datatest.Encode("png", m), 32, 32)
+		fits, err := decode(to, datatest.Encode("png", m))
 		require.NoError(t, err)
 		require.False(t, fits)
 		for y := range 32 {
@@ -92,6 +93,11 @@ func TestFolderScales(t *testing.T) {
 	src, err := readFolder(dir)
 	require.NoError(t, err)
 	require.Contains(t, src.Notes[1], "12 of the 12 pictures in "+dir+" are not 32x32: cut around the middle and scaled")
+}
+
+// decode decodes the content of a file to 32x32.
+func decode(to, content []byte) (fits bool, err error) {
+	return decodePicture(to, bytes.NewReader(content), int64(len(content)), 32, 32)
 }
 
 func abs(x int) int { return max(x, -x) }
@@ -111,7 +117,7 @@ func TestFolderColours(t *testing.T) {
 		want [3]byte
 	}{"gray": {gray, [3]byte{77, 77, 77}}, "16 bits": {deep, [3]byte{0x12, 0x56, 0x9a}}, "transparent": {clear, [3]byte{}}} {
 		to := make([]byte, 32*32*3)
-		fits, err := decodePicture(to, datatest.Encode("png", c.m), 32, 32)
+		fits, err := decode(to, datatest.Encode("png", c.m))
 		require.NoError(t, err)
 		require.True(t, fits)
 		for i, v := range to {
@@ -156,7 +162,7 @@ func TestFolderMistakes(t *testing.T) {
 			file := datatest.Encode("jpeg", noise())
 			put(t, file[:len(file)/2], dir, "train", "b", "0.jpg")
 		}, "0.jpg: the jpeg picture of 32x32 is damaged, in a file of "},
-		"lying header": {func(t *testing.T, dir string) { put(t, big, dir, "train", "c", "5.png") }, "5.png: the png picture says that it is 1048576x1048576; expected 1 to 67108864 pixels"},
+		"lying header": {func(t *testing.T, dir string) { put(t, big, dir, "train", "c", "5.png") }, "5.png: the png picture says that it is 1048576x1048576; expected 1 to 134217728 pixels, which take 1 GiB of memory to decode"},
 		"large file": {func(t *testing.T, dir string) {
 			require.NoError(t, os.Truncate(put(t, nil, dir, "val", "c", "5.png"), maxPictureBytes+1))
 		}, "5.png: the file has 67108865 bytes; expected at most 67108864"},

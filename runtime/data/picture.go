@@ -1,27 +1,33 @@
 package data
 
 import (
-	"bytes"
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	_ "image/jpeg"
 	_ "image/png"
 	"io"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/image/draw"
+	"golang.org/x/sync/semaphore"
 )
 
-// The bounds of one picture's file. A file of a few bytes can announce pixels
-// that no memory holds.
+// The bounds of pictures. A file of a few bytes can announce pixels that no memory
+// holds, and every processor decodes one.
 const (
-	maxPictureBytes  = 64 << 20
-	maxPicturePixels = 64 << 20
+	maxPictureBytes = 64 << 20 // of a file
+	maxDecodeBytes  = 1 << 30  // of memory for all that are decoded at a time
 )
+
+// decoding is the memory that is left for decoding. Of large pictures, fewer are
+// decoded at a time.
+var decoding = semaphore.NewWeighted(maxDecodeBytes)
 
 // readPictures decodes files into set, in their order, and returns how many were
 // scaled. Of several mistakes the first in that order is returned.
@@ -80,39 +86,37 @@ func readPicture(to []byte, path string, h, w int) (fits bool, err error) {
 	if size > maxPictureBytes {
 		return false, fmt.Errorf("%s: the file has %d bytes; expected at most %d", path, size, maxPictureBytes)
 	}
-	content, err := readWhole(file, size)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", path, err)
-	}
-	if fits, err = decodePicture(to, content, h, w); err != nil {
+	if fits, err = decodePicture(to, file, size, h, w); err != nil {
 		return false, fmt.Errorf("%s: %w", path, err)
 	}
 	return fits, nil
 }
 
-func readWhole(file *os.File, size int64) ([]byte, error) {
-	content := make([]byte, size)
-	if n, err := io.ReadFull(file, content); err != nil {
-		return nil, fmt.Errorf("byte %d: %w; expected %d bytes", n, err, size)
-	}
-	return content, nil
-}
-
-// decodePicture decodes a JPEG or PNG picture. What is transparent becomes black.
-func decodePicture(to, content []byte, h, w int) (fits bool, err error) {
-	config, format, err := image.DecodeConfig(bytes.NewReader(content))
+// decodePicture decodes a JPEG or PNG picture in a file of size bytes. What is
+// transparent becomes black.
+func decodePicture(to []byte, file io.ReadSeeker, size int64, h, w int) (fits bool, err error) {
+	config, format, err := image.DecodeConfig(file)
 	if errors.Is(err, image.ErrFormat) {
 		return false, fmt.Errorf("byte 0: this is neither a JPEG nor a PNG picture")
 	}
 	if err != nil {
 		return false, fmt.Errorf("the header of the %s picture: %w", format, err)
 	}
-	if config.Width < 1 || config.Height < 1 || config.Width > maxPicturePixels/config.Height {
-		return false, fmt.Errorf("the %s picture says that it is %dx%d; expected 1 to %d pixels", format, config.Width, config.Height, maxPicturePixels)
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return false, err
 	}
-	picture, format, err := image.Decode(bytes.NewReader(content))
+	most := maxDecodeBytes / decodeBytes(format, config.ColorModel)
+	if config.Width < 1 || config.Height < 1 || int64(config.Width) > most/int64(config.Height) {
+		return false, fmt.Errorf("the %s picture says that it is %dx%d; expected 1 to %d pixels, which take 1 GiB of memory to decode", format, config.Width, config.Height, most)
+	}
+	memory := int64(config.Width) * int64(config.Height) * decodeBytes(format, config.ColorModel)
+	if err := decoding.Acquire(context.Background(), memory); err != nil {
+		return false, err
+	}
+	defer decoding.Release(memory)
+	picture, format, err := image.Decode(bufio.NewReaderSize(file, 64<<10))
 	if err != nil {
-		return false, fmt.Errorf("the %s picture of %dx%d is damaged, in a file of %d bytes: %w", format, config.Width, config.Height, len(content), err)
+		return false, fmt.Errorf("the %s picture of %dx%d is damaged, in a file of %d bytes: %w", format, config.Width, config.Height, size, err)
 	}
 	out := image.NewRGBA(image.Rect(0, 0, w, h))
 	from := middle(picture.Bounds(), h, w)
@@ -126,6 +130,27 @@ func decodePicture(to, content []byte, h, w int) (fits bool, err error) {
 		copy(to[3*i:3*i+3], out.Pix[4*i:4*i+3])
 	}
 	return fits, nil
+}
+
+// decodeBytes is how much memory a pixel takes at most until it is decoded.
+func decodeBytes(format string, model color.Model) int64 {
+	if format == "jpeg" {
+		// A progressive picture is decoded from all its coefficients, 4 bytes each.
+		switch model {
+		case color.GrayModel:
+			return 1 + 4
+		case color.YCbCrModel:
+			return 3 * (1 + 4)
+		}
+		return 4*(1+4) + 4 // the parts, and then the whole of them
+	}
+	// Of an interlaced picture, the parts and the whole are there together. The
+	// colour that a gray one may call transparent makes it one of four channels.
+	switch model {
+	case color.Gray16Model, color.RGBA64Model, color.NRGBA64Model:
+		return 2 * 8
+	}
+	return 2 * 4
 }
 
 // middle returns the largest part of b, around its middle, whose sides are as h:w.

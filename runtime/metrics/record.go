@@ -39,7 +39,10 @@ func (n *Number) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Epoch is what one epoch gave.
+// unknown is a number that a record does not have.
+var unknown = Number(math.NaN())
+
+// Epoch is what one epoch gave. A number that its JSON does not have is NaN.
 type Epoch struct {
 	Epoch           int    `json:"epoch"` // 1 is the first
 	Step            int64  `json:"step"`  // steps since the start of the run, at the end of this epoch
@@ -51,7 +54,18 @@ type Epoch struct {
 	Seconds         Number `json:"seconds"` // of this epoch, evaluation included
 }
 
-// Done is what a whole run gave.
+// UnmarshalJSON reads a record.
+func (e *Epoch) UnmarshalJSON(text []byte) error {
+	type fields Epoch // without the method, which would call itself
+	f := fields{LR: unknown, TrainLoss: unknown, TrainError: unknown, TestError: unknown, ImagesPerSecond: unknown, Seconds: unknown}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return err
+	}
+	*e = Epoch(f)
+	return nil
+}
+
+// Done is what a whole run gave. A number that its JSON does not have is NaN.
 type Done struct {
 	Run           string `json:"run"` // the run's folder
 	Target        string `json:"target"`
@@ -70,4 +84,15 @@ func (d Done) MarshalJSON() ([]byte, error) {
 		Done bool `json:"done"`
 		fields
 	}{true, fields(d)})
+}
+
+// UnmarshalJSON reads a record.
+func (d *Done) UnmarshalJSON(text []byte) error {
+	type fields Done
+	f := fields{TestError: unknown, BestTestError: unknown, Seconds: unknown}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return err
+	}
+	*d = Done(f)
+	return nil
 }

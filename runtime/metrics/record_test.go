@@ -47,6 +47,19 @@ func TestNotFiniteIsNull(t *testing.T) {
 	require.Equal(t, Number(41.07), run.Epochs[0].TestError)
 }
 
+// TestAbsentIsUnknown: what was not measured is not 0.
+func TestAbsentIsUnknown(t *testing.T) {
+	run, err := Read(strings.NewReader("{\"epoch\":1,\"step\":390,\"train_loss\":1.5}\n{\"done\":true,\"seconds\":7}\n"))
+	require.NoError(t, err)
+	require.Len(t, run.Epochs, 1)
+	e := run.Epochs[0]
+	require.Equal(t, Number(1.5), e.TrainLoss)
+	require.Equal(t, Number(7), run.Done.Seconds)
+	for name, n := range map[string]Number{"lr": e.LR, "train error": e.TrainError, "test error": e.TestError, "speed": e.ImagesPerSecond, "seconds": e.Seconds, "last": run.Done.TestError, "best": run.Done.BestTestError} {
+		require.True(t, math.IsNaN(float64(n)), "%s is %v", name, n)
+	}
+}
+
 func TestNumbersReadBack(t *testing.T) {
 	for _, v := range []float64{0, math.Copysign(0, -1), 1e-300, 5e-324, math.MaxFloat64, 0.1, 1e21, -123456789.125} {
 		text, err := json.Marshal(Number(v))

@@ -21,7 +21,8 @@ import (
 // seed, the point where the run stands and what the caller says of its plan.
 const (
 	checkpointFolder = "checkpoints"
-	checkpointFormat = "wrnc checkpoint 1"
+	checkpointFormat = checkpointKind + " 1"
+	checkpointKind   = "wrnc checkpoint"
 	checkpointName   = "step-%012d.safetensors"
 )
 
@@ -70,16 +71,18 @@ func Checkpoints(dir string) ([]Kept, error) {
 // identityPrefix marks what the caller says of its plan among the metadata.
 const identityPrefix = "run."
 
+// IsCheckpoint tells a checkpoint of a training, of whatever format, from other files.
+func IsCheckpoint(file *checkpoint.File) bool {
+	return strings.HasPrefix(file.Metadata["format"], checkpointKind+" ")
+}
+
 // ReadCheckpoint reads the checkpoint of a training of m.
 func ReadCheckpoint(path string, m *ir.Module) (*Checkpoint, error) {
-	file, err := checkpoint.Read(path)
+	file, err := checkpoint.ReadIf(path, func(header *checkpoint.File) error { return checkStates(header, m) })
 	if err != nil {
 		return nil, err
 	}
 	fail := func(err error) (*Checkpoint, error) { return nil, fmt.Errorf("%s: %w", path, err) }
-	if format := file.Metadata["format"]; format != checkpointFormat {
-		return fail(fmt.Errorf("its format is %q; this version of wrnc goes on from %q", format, checkpointFormat))
-	}
 	c := &Checkpoint{Path: path, Identity: map[string]string{}, states: map[string][]float32{}}
 	if c.Seed, err = strconv.ParseUint(file.Metadata["seed"], 10, 64); err != nil {
 		return fail(fmt.Errorf("its metadata \"seed\": %w", err))
@@ -97,10 +100,24 @@ func ReadCheckpoint(path string, m *ir.Module) (*Checkpoint, error) {
 			return nil, err
 		}
 	}
-	if len(file.Tensors) != len(m.States) {
-		return fail(fmt.Errorf("it has %d tensors where %s has %d states; it is of another network", len(file.Tensors), m.Name, len(m.States)))
-	}
 	return c, nil
+}
+
+// checkStates tells whether a file is a checkpoint of a training of m: one of this
+// format, with a tensor for each state, of its shape, and no other.
+func checkStates(file *checkpoint.File, m *ir.Module) error {
+	if format := file.Metadata["format"]; format != checkpointFormat {
+		return fmt.Errorf("%s: its format is %q; this version of wrnc goes on from %q", file.Path, format, checkpointFormat)
+	}
+	for _, s := range m.States {
+		if err := file.Check(s.Name, s.Type.Dims); err != nil {
+			return err
+		}
+	}
+	if len(file.Tensors) != len(m.States) {
+		return fmt.Errorf("%s: it has %d tensors where %s has %d states; it is of another network", file.Path, len(file.Tensors), m.Name, len(m.States))
+	}
+	return nil
 }
 
 // restore sets the states of ex.

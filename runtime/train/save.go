@@ -49,7 +49,7 @@ func number(n metrics.Number) string { return float(float64(n)) }
 
 // epochOf reads the epoch of a file of weights; 0 where there is no file.
 func epochOf(path string) (int, error) {
-	file, err := checkpoint.Read(path)
+	file, err := checkpoint.ReadHeader(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}

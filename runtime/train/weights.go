@@ -40,7 +40,7 @@ func weights(ex runtime.Executable, m *ir.Module) ([]checkpoint.Tensor, error) {
 // file that lacks one of them, has one of another shape, or has what the module
 // has not, is of another network: the error says so, and nothing is set.
 func ReadWeights(path string, ex runtime.Executable, m *ir.Module) (map[string]string, error) {
-	file, err := checkpoint.Read(path)
+	file, err := checkpoint.ReadIf(path, func(header *checkpoint.File) error { return CheckWeights(header, m) })
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,9 @@ func SetWeights(file *checkpoint.File, ex runtime.Executable, m *ir.Module) erro
 }
 
 // CheckWeights tells whether a file has the weights of the module: a tensor for
-// each parameter and running statistic, of its shape, and no other.
+// each parameter and running statistic, of its shape, and no other; with velocities
+// it is a training's checkpoint, which [ReadCheckpoint] reads. It looks at no data, so
+// that [checkpoint.ReadIf] can ask it.
 func CheckWeights(file *checkpoint.File, m *ir.Module) error {
 	for _, s := range m.States {
 		if s.Role == ir.Velocity {
@@ -81,8 +83,11 @@ func CheckWeights(file *checkpoint.File, m *ir.Module) error {
 		}
 	}
 	for _, t := range file.Tensors {
-		if m.State(t.Name) == nil {
+		switch s := m.State(t.Name); {
+		case s == nil:
 			return fmt.Errorf("%s: tensor %q is of another network than %s", file.Path, t.Name, m.Name)
+		case s.Role == ir.Velocity:
+			return fmt.Errorf("%s: tensor %q is a velocity, of a training's checkpoint; expected a file of weights, such as best.safetensors", file.Path, t.Name)
 		}
 	}
 	return nil

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"unsafe"
+
+	"wrnc/runtime/cuda/dlopen"
 )
 
 // function is one of libcuda's, by which a call names it.
@@ -127,7 +128,6 @@ func Load() (API, error) {
 // it tells that of a library which is there.
 func loadFirst(paths []string) (API, error) {
 	var told error
-	missing := func(err error) bool { return strings.Contains(err.Error(), "No such file") }
 	for _, path := range paths {
 		l, err := open(path)
 		if err == nil {
@@ -137,15 +137,14 @@ func loadFirst(paths []string) (API, error) {
 		if errors.As(err, &lack) {
 			return nil, err
 		}
-		if told == nil || missing(told) && !missing(err) {
+		if told == nil || dlopen.Absent(told) && !dlopen.Absent(err) {
 			told = err
 		}
 	}
-	err := fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", told)
-	if missing(told) {
-		err = Absent(err)
+	if !dlopen.Absent(told) {
+		return nil, fmt.Errorf("NVIDIA's driver cannot be loaded, install it anew or use --target cpu: %w", told)
 	}
-	return nil, err
+	return nil, Absent(fmt.Errorf("no driver of an NVIDIA GPU was found, install one or use --target cpu: %w", told))
 }
 
 // do calls a function and checks its code.

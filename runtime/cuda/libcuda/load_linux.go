@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/ebitengine/purego"
+
+	"wrnc/runtime/cuda/dlopen"
 )
 
 // library holds the addresses of libcuda's functions.
@@ -16,13 +18,13 @@ type library struct {
 
 // open loads libcuda and finds its functions.
 func open(path string) (*library, error) {
-	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	handle, err := dlopen.Open(path)
 	if err != nil {
-		return nil, err // names the file
+		return nil, err
 	}
 	l := &library{}
 	for f, name := range names {
-		if l.at[f], err = purego.Dlsym(handle, name); err != nil {
+		if l.at[f], err = dlopen.Symbol(handle, name); err != nil {
 			return nil, &lackError{path, name}
 		}
 	}

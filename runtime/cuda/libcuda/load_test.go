@@ -17,7 +17,7 @@ func TestDamagedLibrary(t *testing.T) {
 	require.NoError(t, os.WriteFile(damaged, []byte("no library"), 0o644))
 	for _, paths := range [][]string{{damaged}, {damaged, "/nowhere/libcuda.so.1"}, {"/nowhere/libcuda.so.1", damaged}} {
 		_, err := loadFirst(paths)
-		require.ErrorContains(t, err, damaged)
+		require.ErrorContains(t, err, "NVIDIA's driver cannot be loaded, install it anew or use --target cpu: "+damaged)
 		require.NotErrorIs(t, err, ErrAbsent)
 	}
 	_, err := loadFirst([]string{"/nowhere/libcuda.so.1", "/nowhere/else/libcuda.so.1"})

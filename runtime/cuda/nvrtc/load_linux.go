@@ -8,18 +8,20 @@ import (
 	"strings"
 
 	"github.com/ebitengine/purego"
+
+	"wrnc/runtime/cuda/dlopen"
 )
 
 // load opens the library and finds its functions.
 func load(path string) (*library, error) {
 	loadBuiltins(path)
-	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	handle, err := dlopen.Open(path)
 	if err != nil {
-		return nil, err // names the file
+		return nil, err
 	}
 	l := &library{}
 	for name, function := range l.symbols() {
-		address, err := purego.Dlsym(handle, name)
+		address, err := dlopen.Symbol(handle, name)
 		if err != nil {
 			return nil, fmt.Errorf("%s is no NVRTC that wrnc can use: %w", path, err)
 		}
@@ -46,6 +48,6 @@ func loadBuiltins(path string) {
 		return
 	}
 	for _, file := range files {
-		_, _ = purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_LOCAL)
+		_, _ = dlopen.Open(file)
 	}
 }

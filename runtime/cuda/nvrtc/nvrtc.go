@@ -18,6 +18,7 @@ import (
 	"time"
 	"unsafe"
 
+	"wrnc/runtime/cuda/dlopen"
 	"wrnc/runtime/cuda/toolkit"
 )
 
@@ -87,13 +88,13 @@ func Open(path string) (*Compiler, error) {
 			return c, nil
 		}
 		tried = append(tried, err)
-		damaged = damaged || !errors.Is(err, ErrAbsent) && !strings.Contains(err.Error(), "No such file")
+		damaged = damaged || !errors.Is(err, ErrAbsent) && !dlopen.Absent(err)
 	}
-	err = fmt.Errorf("NVRTC, which compiles kernels, was not found; %s. Tried:\n%w", remedy, errors.Join(tried...))
-	if !damaged {
-		err = absent{err}
+	const text = "NVRTC, which compiles kernels, %s; %s. Tried:\n%w"
+	if damaged {
+		return nil, fmt.Errorf(text, "cannot be loaded", remedy, errors.Join(tried...))
 	}
-	return nil, err
+	return nil, absent{fmt.Errorf(text, "was not found", remedy, errors.Join(tried...))}
 }
 
 // ErrAbsent is what an error of Open is where there is no NVRTC, rather than one that
