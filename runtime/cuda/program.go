@@ -56,6 +56,8 @@ type Program struct {
 	resident               slab // inputs that are the same for every batch
 	tables                 slab // arguments of kernels that run as one grid
 
+	ready *function // whose prepared steps hold; nil: none
+
 	broken error // what the driver said
 	closed bool
 }
@@ -108,6 +110,9 @@ func (p *Program) load(plans []*plan.Plan, sources [][]plan.Source) error {
 	}
 	for _, f := range p.order {
 		p.arena.bytes = max(p.arena.bytes, f.arena())
+	}
+	for _, f := range p.order {
+		f.countPrepared()
 	}
 	p.placeInputs()
 	if err := p.allocate(); err != nil {
@@ -208,6 +213,7 @@ func (p *Program) WriteState(name string, values []float32) error {
 	if n := b.Type.Elems(); len(values) != n {
 		return fmt.Errorf("state @%s has %d elements, found %d", name, n, len(values))
 	}
+	p.ready = nil
 	if err := p.d.Write(p.state.at+Ptr(b.Offset), bytesOf(values)); err != nil {
 		return p.fail(fmt.Errorf("writing state @%s: %w", name, err))
 	}
