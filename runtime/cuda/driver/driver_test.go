@@ -283,9 +283,8 @@ func TestCapturing(t *testing.T) {
 		require.NoError(t, d.api.StreamBeginCapture(d.stream))
 		require.ErrorContains(t, d.api.StreamBeginCapture(d.stream), "cuStreamBeginCapture_v2", "twice")
 		require.ErrorContains(t, forbidden(), "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", name)
-		graph, err := d.api.StreamEndCapture(d.stream)
+		_, err := d.api.StreamEndCapture(d.stream)
 		require.ErrorContains(t, err, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", name)
-		require.Zero(t, graph)
 		runtime.UnlockOSThread()
 	}
 	require.NoError(t, d.Sync())

@@ -25,8 +25,11 @@ func (d *Device) Capture(launches []cuda.Launch) (cuda.Graph, error) {
 	}
 	g, failure := d.enqueueAll(launches)
 	captured, err := d.api.StreamEndCapture(d.stream)
-	if err = d.failed(err); failure == nil {
-		failure = err // else it follows from the failure
+	if err = d.failed(err); err != nil {
+		captured = 0
+		if failure == nil { // else it follows from that
+			failure = err
+		}
 	}
 	var handle libcuda.GraphExec
 	if failure == nil {

@@ -599,7 +599,7 @@ static u64 graph(enum kind kind, const op* ops, int n) {
 }
 
 int cuStreamEndCapture(u64 s, u64* g) {
-  *g = 0;
+  *g = 0xbad;  // which nobody may use where it fails
   const int captures = capture.stream == s && s;
   if (captures) capture.stream = 0;  // whatever else it has to say
   ENTER(1);
