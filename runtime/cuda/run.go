@@ -16,32 +16,47 @@ const poison = 0xff
 // valid until the next call of the function; an activation's result has N
 // samples, and bf16 is widened.
 func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
-	f := p.funcs[name]
-	if f == nil {
-		return nil, fmt.Errorf("%s has no function %s", p.module.Name, name)
-	}
-	if err := p.usable(); err != nil {
+	f, inputs, err := p.checkCall(name, in)
+	if err != nil {
 		return nil, err
 	}
-	if err := f.plan.CheckBatch(in.N); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	return f.run(in.N, func() error { return p.write(inputs) }, func() error { return nil })
+}
+
+// checkCall returns the function and the inputs of a call, or refuses it.
+func (p *Program) checkCall(name string, in runtime.Inputs) (*function, []content, error) {
+	f := p.funcs[name]
+	if f == nil {
+		return nil, nil, fmt.Errorf("%s has no function %s", p.module.Name, name)
 	}
-	content, err := f.contents(in)
+	if err := p.usable(); err != nil {
+		return nil, nil, err
+	}
+	if err := f.plan.CheckBatch(in.N); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	inputs, err := f.contents(in)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if f.feeder != nil {
 		more, err := f.feeder.contents(in)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
-		content = append(content, more...)
+		inputs = append(inputs, more...)
 	}
-	results, err := f.run(in.N, content)
-	if err != nil {
-		return nil, p.fail(fmt.Errorf("%s: %w", name, err))
+	return f, inputs, nil
+}
+
+// write sets inputs in the order of work.
+func (p *Program) write(inputs []content) error {
+	for _, c := range inputs {
+		if err := p.d.Write(c.at, c.bytes); err != nil {
+			return fmt.Errorf("writing parameter %s: %w", c.name, err)
+		}
 	}
-	return results, nil
+	return nil
 }
 
 // content is what an input is set to.
@@ -86,8 +101,17 @@ func (f *function) contents(in runtime.Inputs) ([]content, error) {
 	return contents, nil
 }
 
-// run does a call whose inputs are in order.
-func (f *function) run(n int, inputs []content) ([][]float32, error) {
+// run does a call of n samples: deliver sets its inputs, and what meanwhile does goes on
+// while the device computes. An error is the driver's.
+func (f *function) run(n int, deliver, meanwhile func() error) ([][]float32, error) {
+	results, err := f.attempt(n, deliver, meanwhile)
+	if err != nil {
+		return nil, f.p.fail(fmt.Errorf("%s: %w", f.plan.Func, err))
+	}
+	return results, nil
+}
+
+func (f *function) attempt(n int, deliver, meanwhile func() error) ([][]float32, error) {
 	c, err := f.call(n)
 	if err != nil {
 		return nil, err
@@ -99,12 +123,13 @@ func (f *function) run(n int, inputs []content) ([][]float32, error) {
 			return nil, err
 		}
 	}
-	for _, c := range inputs {
-		if err := f.p.d.Write(c.at, c.bytes); err != nil {
-			return nil, fmt.Errorf("writing parameter %s: %w", c.name, err)
-		}
+	if err := deliver(); err != nil {
+		return nil, err
 	}
 	if err := f.start(c, first); err != nil {
+		return nil, err
+	}
+	if err := meanwhile(); err != nil {
 		return nil, err
 	}
 	if err := f.readTimes(first); err != nil {
