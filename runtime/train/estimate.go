@@ -76,7 +76,7 @@ func (r *run) timeOn(ctx context.Context, function string, b *data.Batch) (time.
 			return 0, err
 		}
 		begun := r.o.Now()
-		_, _, err := Measure(r.ex, function, *r.inputs(b, 0))
+		_, _, err := Measure(runtime.NewSeries(r.ex, function), r.inputs(b, 0), nil)
 		return r.o.Now().Sub(begun), err
 	}
 	// The first call touches the memory for the first time; it does not count.

@@ -28,15 +28,11 @@ func (l *Loss) Add(m Loss) {
 	l.Images += m.Images
 }
 
-// Measure runs a function whose first result is the sum of the losses and the
-// number of mistakes, as those of train and eval are. The results are views that
-// the next call overwrites.
-func Measure(ex runtime.Executable, function string, in runtime.Inputs) (Loss, [][]float32, error) {
-	return measure(runtime.NewSeries(ex, function), &in, nil)
-}
-
-// measure is Measure for a call of a series.
-func measure(calls *runtime.Series, in, next *runtime.Inputs) (Loss, [][]float32, error) {
+// Measure makes a call of a function whose first result is the sum of the losses and
+// the number of mistakes, as those of train and eval are. next is what the call after it
+// will be given, as [runtime.Series] has it. The results are views that the next call
+// overwrites.
+func Measure(calls *runtime.Series, in, next *runtime.Inputs) (Loss, [][]float32, error) {
 	out, err := calls.Run(*in, next)
 	if err != nil {
 		return Loss{}, nil, err
@@ -79,7 +75,7 @@ func Evaluate(ctx context.Context, ex runtime.Executable, set *data.Loader, seen
 		if err := ctx.Err(); err != nil {
 			return sum, err
 		}
-		l, out, err := measure(calls, evaluated(b), evaluated(next))
+		l, out, err := Measure(calls, evaluated(b), evaluated(next))
 		if err != nil {
 			return sum, err
 		}

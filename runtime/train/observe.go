@@ -65,12 +65,12 @@ func (r *run) step(calls *runtime.Series, b, next *data.Batch) (Loss, error) {
 	in, nextIn := r.inputs(b, r.at.Step), r.inputs(next, r.at.Step+1)
 	profiler, can := r.ex.(runtime.Profiler)
 	if r.o.Observer == nil || !can || r.at.Step%timedEvery != timedFirst {
-		l, _, err := measure(calls, in, nextIn)
+		l, _, err := Measure(calls, in, nextIn)
 		return l, err
 	}
 	profiler.Profile(true)
 	defer profiler.Profile(false)
-	l, _, err := measure(calls, in, nextIn)
+	l, _, err := Measure(calls, in, nextIn)
 	if err == nil {
 		r.o.Observer.Timed(profiler.LaunchTimes("train"))
 	}
