@@ -92,10 +92,30 @@ func convBand(c plan.ConvShape, arch plan.Arch) int {
 		}
 		fit = n
 	}
-	step := c.OutStep()
-	bands := (rows + fit - 1) / fit
-	fit = (rows + bands - 1) / bands
-	return (fit + step - 1) / step * step
+	return cutEvenly(rows, (rows+fit-1)/fit, c.OutStep())
+}
+
+// fewUnits is the number of units below which those of a convolution are cut smaller,
+// for more workers to have one: 8 are shared evenly by two, four and eight. A unit of
+// few rows multiplies a little slower.
+const fewUnits = 8
+
+// shareBand is the number of result rows of a unit, where convBand would take so many
+// that a few samples have fewer than fewUnits units. At least two rows stay together.
+func shareBand(c plan.ConvShape, samples int, arch plan.Arch) int {
+	rows, band := c.OutRows(), convBand(c, arch)
+	bands := (rows + band - 1) / band
+	wanted := min((fewUnits+samples-1)/samples, rows/2)
+	if bands >= wanted {
+		return band
+	}
+	return cutEvenly(rows, wanted, c.OutStep())
+}
+
+// cutEvenly is the number of rows of each of some bands, a multiple of step.
+func cutEvenly(rows, bands, step int) int {
+	band := (rows + bands - 1) / bands
+	return (band + step - 1) / step * step
 }
 
 // partialBudget bounds the memory of all partial weight gradients of a kernel.

@@ -1,6 +1,7 @@
 package lower_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -69,7 +70,8 @@ func TestAssign(t *testing.T) {
 	}
 }
 
-// TestBatchOutsideText requires the same kernels, word for word, for any batch.
+// TestBatchOutsideText requires the same kernels, word for word, for any batch that
+// has a unit for each of some workers.
 func TestBatchOutsideText(t *testing.T) {
 	text := func(n string) string {
 		return `module "test" {batch=` + n + `}
@@ -84,8 +86,8 @@ func main(%x : f32[` + n + `,12,12,4]) {
 }
 `
 	}
-	_, p := lowered(t, text("2"))
-	_, q := lowered(t, text("7"))
+	_, p := lowered(t, text("8"))
+	_, q := lowered(t, text("15"))
 	require.Equal(t, len(p.Kernels), len(q.Kernels))
 	for i := range p.Kernels {
 		a, b := *p.Kernels[i], *q.Kernels[i]
@@ -94,6 +96,31 @@ func main(%x : f32[` + n + `,12,12,4]) {
 			a.Reduces[j].Grid.Samples, b.Reduces[j].Grid.Samples = 0, 0
 		}
 		require.Equal(t, a, b)
+	}
+}
+
+// A convolution of few samples is cut into eight units or more, of no less than two
+// rows.
+func TestUnitsOfFewSamples(t *testing.T) {
+	for _, c := range []struct{ rows, samples, band int }{
+		{32, 1, 4}, {32, 2, 8}, {32, 3, 11}, {32, 8, 32}, {12, 1, 2}, {8, 1, 2}, {3, 1, 3}, {1, 1, 1},
+	} {
+		_, p := lowered(t, fmt.Sprintf(`module "test" {batch=%[1]d}
+state @w : f32[16,3,3,4] role=param init=constant(1)
+func main(%%x : f32[%[1]d,%[2]d,%[2]d,4]) {
+  %%1 = fusion @c {kind=conv_fprop} (%%x, @w) {
+    %%0 = conv2d %%x, @w {pad=1, stride=1} : f32[%[1]d,%[2]d,%[2]d,16] #c
+    yield %%0
+  } : f32[%[1]d,%[2]d,%[2]d,16]
+  return %%1
+}
+`, c.samples, c.rows))
+		for _, k := range p.Kernels {
+			if k.Kind == plan.Conv {
+				require.Equal(t, c.band, k.Grid.RowsPerUnit, "%+v", c)
+			}
+		}
+		require.Len(t, p.Kernels, 2)
 	}
 }
 

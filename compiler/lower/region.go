@@ -122,7 +122,7 @@ func (r *region) conv() error {
 	k := r.kernel("", plan.Conv)
 	k.Conv = shape
 	k.Grid = r.grid(r.root.Result())
-	k.Grid.RowsPerUnit = convBand(shape, r.arch)
+	k.Grid.RowsPerUnit = shareBand(shape, x.Type.Dims[0], r.arch)
 	arg(k, packed, plan.Read)
 	if err := r.prologue(k, x); err != nil {
 		return err

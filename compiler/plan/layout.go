@@ -33,14 +33,20 @@ func (k *Kernel) Layout() Layout {
 			l.Tiles[0] = take(c.R * c.R * c.C * c.Chans)
 		}
 	case Conv:
-		l.Tiles[0] = take(c.MaxTileRows(rows) * c.TileCols() * c.In())
+		if _, ok := k.Source(0); !ok {
+			l.Tiles[0] = take(c.MaxTileRows(rows) * c.TileCols() * c.In())
+		}
 		if _, ok := k.Home(); !ok {
 			l.Result = take(rows * c.OutCols() * c.OutPadded())
 		}
 		longest = max(longest, c.InCols()*c.In())
 	case Wgrad:
-		l.Tiles[0] = take(rows * c.Q * c.OutPadded())
-		l.Tiles[1] = take(c.MaxTileRows(rows) * c.TileCols() * c.C)
+		if _, ok := k.Source(0); !ok {
+			l.Tiles[0] = take(rows * c.Q * c.OutPadded())
+		}
+		if _, ok := k.Source(1); !ok {
+			l.Tiles[1] = take(c.MaxTileRows(rows) * c.TileCols() * c.C)
+		}
 		longest = max(longest, c.W*c.C)
 	case Sum:
 		l.Tiles[0] = take(c.R * c.R * c.C * c.Chans)
@@ -91,6 +97,25 @@ func (k *Kernel) Home() (arg int, ok bool) {
 		return op.Dst.Index, k.Args[op.Dst.Index].Mode == Write && (!later || op.Op == "copy" && isResult(op.Src[0]))
 	}
 	return 0, false
+}
+
+// Source is the argument of a Conv or Wgrad kernel whose rows are the tile of prologue
+// i as they lie, so that they need not be copied into one: where the prologue does
+// nothing else, and the tile has neither a border nor padded channels.
+func (k *Kernel) Source(i int) (arg int, ok bool) {
+	if k.Kind != Conv && k.Kind != Wgrad || k.Block != (Block{}) || len(k.Prologues) <= i || len(k.Prologues[i].Ops) != 1 {
+		return 0, false
+	}
+	op := k.Prologues[i].Ops[0]
+	if op.Op != "copy" || op.Dst.Kind != Tile || op.Src[0].Kind != Row {
+		return 0, false
+	}
+	if c := k.Conv; k.Kind == Wgrad && i == 0 {
+		ok = c.K == c.OutPadded()
+	} else {
+		ok = c.Border() == 0
+	}
+	return op.Src[0].Index, ok
 }
 
 func isResult(r Ref) bool { return r.Kind == Result }

@@ -126,7 +126,6 @@ func (k *convKernel) run(u int, w *worker) {
 	c := k.Conv
 	sample, lo, hi := k.Grid.Band(u)
 	e := w.begin(k.bound, u)
-	tile := w.floats(k.layout.Tiles[0], c.MaxTileRows(hi-lo)*c.TileCols()*c.In())
 	n := (hi - lo) * c.OutCols() * c.OutPadded()
 	var result []float32
 	if k.home != nil {
@@ -134,10 +133,30 @@ func (k *convKernel) run(u int, w *worker) {
 	} else {
 		result = w.floats(k.layout.Result, n)
 	}
-	t0, t1 := c.TileRows(lo, hi)
-	fill(e, k.pro[0], tile, sample, t0, t1, &c)
-	k.multiply(w, tile, result, lo, hi)
+	k.multiply(w, k.picture(e, 0, sample, lo, hi), result, lo, hi)
 	k.drain(e, result, sample, lo, hi)
+}
+
+// picture returns the tile that prologue i makes for the result's rows [lo, hi).
+func (k *bound) picture(e *env, i, sample, lo, hi int) []float32 {
+	c, t := &k.Conv, k.pro[i]
+	t0, t1 := c.TileRows(lo, hi)
+	if source, ok := k.source(i, sample, t0); ok {
+		return source
+	}
+	tile := e.w.floats(k.layout.Tiles[i], (t1-t0)*c.TileCols()*t.grid.C)
+	fill(e, t, tile, sample, t0, t1, c)
+	return tile
+}
+
+// source returns what lies in memory as prologue i would make it, from a row on.
+func (k *bound) source(i, sample, row int) ([]float32, bool) {
+	arg, ok := k.Source(i)
+	if !ok {
+		return nil, false
+	}
+	g := &k.pro[i].grid
+	return k.arg(arg)[(sample*g.Rows+row)*g.Px*g.C:], true
 }
 
 // fill writes rows [t0, t1) of a picture through its prologue into the tile of a

@@ -40,21 +40,27 @@ func (k *wgradKernel) run(u int, w *worker) {
 // band adds the gradient rows [lo, hi) of sample n.
 func (k *wgradKernel) band(e *env, partial []float32, n, lo, hi int) {
 	c := k.Conv
-	g := e.w.floats(k.layout.Tiles[0], (hi-lo)*c.Q*c.OutPadded())
-	x := e.w.floats(k.layout.Tiles[1], c.MaxTileRows(hi-lo)*c.TileCols()*c.C)
+	g, x := k.gradient(e, n, lo, hi), k.picture(e, 1, n, lo, hi)
+	for p := lo; p < hi; p += c.Step {
+		k.multiply(e.w, g[(p-lo)*c.Q*c.OutPadded():], x[(p-lo)*c.Stride*c.TileCols()*c.C:], partial, p, min(p+c.Step, hi))
+	}
+}
+
+// gradient returns the gradient's rows [lo, hi), of padded channels.
+func (k *wgradKernel) gradient(e *env, sample, lo, hi int) []float32 {
+	if source, ok := k.source(0, sample, lo); ok {
+		return source
+	}
+	c := &k.Conv
 	padded := c.OutPadded()
+	g := e.w.floats(k.layout.Tiles[0], (hi-lo)*c.Q*padded)
 	for r := lo; r < hi; r += k.strip {
 		rows := min(k.strip, hi-r)
 		e.tile = g[(r-lo)*c.Q*padded:]
-		k.pro[0].rows(e, n, r, rows)
+		k.pro[0].rows(e, sample, r, rows)
 		spread(e.tile, rows*c.Q, c.K, padded)
 	}
-	t0, t1 := c.TileRows(lo, hi)
-	fill(e, k.pro[1], x, n, t0, t1, &c)
-
-	for p := lo; p < hi; p += c.Step {
-		k.multiply(e.w, g[(p-lo)*c.Q*padded:], x[(p-lo)*c.Stride*c.TileCols()*c.C:], partial, p, min(p+c.Step, hi))
-	}
+	return g
 }
 
 // fewChannels are too few to keep a register tile's additions under way.
