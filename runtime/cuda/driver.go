@@ -30,7 +30,8 @@ type Driver interface {
 
 	// Upload copies src to the device beside the order of work: while the device does
 	// what it was asked for before. Of what else is asked for, only Land may use that
-	// memory. src may change once Upload has returned.
+	// memory. src may change once Upload has returned. A driver that has one order alone
+	// does what Write does.
 	Upload(dst Ptr, src []byte) error
 
 	// Land copies what was uploaded to where it is used. Its copies are part of the order

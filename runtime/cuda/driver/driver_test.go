@@ -362,7 +362,7 @@ func use(d *Device) error {
 	if err != nil {
 		return err
 	}
-	incoming, err := d.Alloc(2*half + 100)
+	incoming, err := d.Alloc(100)
 	if err != nil {
 		return err
 	}
@@ -386,8 +386,8 @@ func use(d *Device) error {
 		func() error { return d.Fill(p, 1, 100) },
 		func() error { return d.Record(from) },
 		func() error { return d.Write(p, data) },
-		func() error { return d.Upload(incoming, data) },
-		func() error { return d.Land([]cuda.Move{{To: p, From: incoming, Bytes: len(data)}}) },
+		func() error { return d.Upload(incoming, data[:100]) },
+		func() error { return d.Land([]cuda.Move{{To: p, From: incoming, Bytes: 100}}) },
 		func() error { return d.Upload(incoming, data[:100]) },
 		func() error { return d.Launch(functions[0], cuda.Grid{Blocks: 1, Threads: 64}, nil) },
 		func() error { return d.Launch(functions[1], cuda.Grid{Blocks: 1, Threads: 64, Shared: 100000}, nil) },
