@@ -28,6 +28,7 @@ type fake struct {
 	events    map[Event]time.Duration // by the fake's clock
 	clock     time.Duration           // a millisecond a launch
 	uploads   []upload                // that have not landed
+	moves     int                     // of the last Land
 	log       []launched
 	writes    int
 
@@ -133,6 +134,7 @@ func (f *fake) Land(moves []Move) error {
 	if err := f.call("Land"); err != nil {
 		return err
 	}
+	f.moves = len(moves)
 	landed := f.uploads
 	f.uploads = nil
 	for _, u := range landed {

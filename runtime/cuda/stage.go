@@ -61,7 +61,7 @@ func (p *Program) RunStaged(next *runtime.Inputs) ([][]float32, error) {
 }
 
 // upload stages a call: each input goes to the place among those to come that it has
-// among those of a call.
+// among those of a call. Neighbours move as one, with what their alignment leaves between.
 func (p *Program) upload(f *function, n int, inputs []content) error {
 	s := &staged{f: f, n: n}
 	for _, c := range inputs {
@@ -69,8 +69,15 @@ func (p *Program) upload(f *function, n int, inputs []content) error {
 		if err := p.d.Upload(m.From, c.bytes); err != nil {
 			return fmt.Errorf("uploading parameter %s: %w", c.name, err)
 		}
+		if last := len(s.inputs) - 1; last >= 0 && s.inputs[last].end() == m.To {
+			s.inputs[last].Bytes = int(m.To-s.inputs[last].To) + m.Bytes
+			continue
+		}
 		s.inputs = append(s.inputs, m)
 	}
 	p.staged = s
 	return nil
 }
+
+// end is where the next input can begin.
+func (m Move) end() Ptr { return m.To + Ptr(aligned(m.Bytes)) }
