@@ -68,7 +68,9 @@ func (b *benchSession) profile(p *benchProgram) (*kernelsRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newKernelsRecord(p.plan, timer.LaunchTimes(p.function), timings[0].Summarize().Least, peaks, max(1, b.on.workers())), nil
+	// What is prepared is no part of a step.
+	launches := timer.LaunchTimes(p.function)[p.plan.Prepared:]
+	return newKernelsRecord(p.plan, launches, timings[0].Summarize().Least, peaks, max(1, b.on.workers())), nil
 }
 
 // metering measures peaks as one that takes turns.
@@ -125,7 +127,7 @@ func (b *benchSession) model(p *benchProgram, measured float64) (*modelRecord, e
 		return nil, err
 	}
 	m := &modelRecord{Peaks: peaks.from}
-	for _, l := range p.plan.Launches {
+	for _, l := range p.plan.Launches[p.plan.Prepared:] {
 		for _, k := range l.Kernels {
 			m.Least += 1e3 * peaks.seconds(p.plan.Cost(p.plan.Kernels[k]), p.plan.Kernels[k].Block.Math)
 		}

@@ -29,7 +29,7 @@ type runCommand struct {
 	Batch     *int     `help:"Images in a batch; with --eval by default as trained, with --infer at most 32." placeholder:"N"`
 	Limit     *int     `help:"Train on the first N images only." placeholder:"N"`
 	Seed      *uint64  `help:"Of weights, order, augmentation and dropout: the same seed gives the same weights, bit for bit; 1 by default." placeholder:"N"`
-	Threads   *int     `help:"cpu: worker threads, by default one a CPU; results do not depend on them." placeholder:"N"`
+	Threads   *int     `help:"cpu: worker threads, by default one a CPU; results do not depend on them. A GPU has none." placeholder:"N"`
 	Target    string   `help:"auto (the GPU where there is one), cuda or cpu." default:"auto" placeholder:"T"`
 	Device    *int     `help:"cuda: the number of the GPU, among those of CUDA_VISIBLE_DEVICES; 0 by default." placeholder:"N"`
 	Driver    string   `help:"cuda: what calls NVIDIA's driver: purego, the default, or gorgonia, where wrnc is built with it." placeholder:"D"`
@@ -196,6 +196,12 @@ func (c *runCommand) machine(s *session) (target, machine, error) {
 	t, m, err := openTarget(c.Target, o)
 	if err != nil {
 		return fail(c.withoutGPU(err))
+	}
+	if c.Threads != nil && m.workers() == 0 {
+		if c.Target != "auto" {
+			return fail(errors.Join(usagef("--threads %d: only --target cpu has worker threads", *c.Threads), m.close()))
+		}
+		o.note(fmt.Sprintf("--threads %d is for the cpu target; %s has no worker threads", *c.Threads, t.name))
 	}
 	return t, m, nil
 }

@@ -189,13 +189,13 @@ func TestMemory(t *testing.T) {
 	p := x.load(t, f, Options{})
 	require.Equal(t, max(x.step.Peak(1), x.mean.Peak(1)), p.Allocated())
 	m := p.Memory()
-	require.Equal(t, Memory{State: 512, Arena: 1280, Counters: 64, Inputs: 192 + 4*64, Tables: m.Tables}, m)
+	require.Equal(t, Memory{State: 512, Arena: 1280, Counters: 64, Inputs: 192 + 4*64, Incoming: 192 + 4*64, Tables: m.Tables}, m)
 	require.Positive(t, m.Tables)
 	took := 0
 	for _, a := range f.memory {
 		took += len(a)
 	}
-	require.Equal(t, m.State+m.Arena+m.Counters+m.Inputs+m.Tables, took)
+	require.Equal(t, m.State+m.Arena+m.Counters+m.Inputs+m.Incoming+m.Tables, took)
 	require.Equal(t, make([]byte, 64), f.at(p.counters.at, 64), "counters start at zero")
 
 	allocs := len(f.memory)

@@ -11,8 +11,10 @@ import (
 // Read sees what the launches before it wrote. It is for one goroutine at a time,
 // and may serve several programs in turn.
 //
-// Launch, Replay, Fill and Write may return before the device has done what they ask
-// for. What goes wrong on the device afterwards is the error of a later call, at
+// What is uploaded has an order of its own, which [Driver.Land] joins to the first.
+//
+// Launch, Replay, Fill, Write, Upload and Land may return before the device has done what
+// they ask for. What goes wrong on the device afterwards is the error of a later call, at
 // the latest of Sync. After an error of the device nothing in its memory is
 // known.
 type Driver interface {
@@ -25,6 +27,17 @@ type Driver interface {
 
 	// Write copies src to the device. src may change once Write has returned.
 	Write(dst Ptr, src []byte) error
+
+	// Upload copies src to the device beside the order of work: while the device does
+	// what it was asked for before. Of what else is asked for, only Land may use that
+	// memory. src may change once Upload has returned. A driver that has one order alone
+	// does what Write does.
+	Upload(dst Ptr, src []byte) error
+
+	// Land copies what was uploaded to where it is used. Its copies are part of the order
+	// of work, after all uploads before it and before all uploads after it, which may
+	// overwrite what it copied.
+	Land(moves []Move) error
 
 	// Read copies len(dst) bytes from the device, after waiting for what was
 	// asked for before.
@@ -86,6 +99,12 @@ type Graph uint64
 
 // Event is a driver's handle of a moment; 0 is none.
 type Event uint64
+
+// Move is a copy within the device's memory, between places that do not overlap.
+type Move struct {
+	To, From Ptr
+	Bytes    int
+}
 
 // Launch is what [Driver.Launch] takes.
 type Launch struct {

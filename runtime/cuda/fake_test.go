@@ -27,6 +27,8 @@ type fake struct {
 	replays   int
 	events    map[Event]time.Duration // by the fake's clock
 	clock     time.Duration           // a millisecond a launch
+	uploads   []upload                // that have not landed
+	moves     int                     // of the last Land
 	log       []launched
 	writes    int
 
@@ -47,6 +49,12 @@ type launched struct {
 	args  []byte
 }
 
+// upload is what is on its way to the device; it gets there as late as it may.
+type upload struct {
+	to      Ptr
+	content []byte
+}
+
 func newFake(t *testing.T) *fake {
 	return &fake{t: t, memory: map[Ptr][]byte{}, functions: map[Function]Text{}, kernels: map[string]func(launched){}, graphs: map[Graph][]Launch{}, events: map[Event]time.Duration{}, next: 1 << 40, handle: 100}
 }
@@ -62,6 +70,13 @@ func (f *fake) call(name string) error {
 
 // at is the memory from p on, which must hold n bytes.
 func (f *fake) at(p Ptr, n int) []byte {
+	for _, u := range f.uploads {
+		require.False(f.t, p < u.to+Ptr(len(u.content)) && u.to < p+Ptr(n), "an access to what is on its way")
+	}
+	return f.inside(p, n)
+}
+
+func (f *fake) inside(p Ptr, n int) []byte {
 	for base, m := range f.memory {
 		if p >= base && p < base+Ptr(len(m)) {
 			require.LessOrEqual(f.t, uint64(p-base)+uint64(n), uint64(len(m)), "an access past the end of an allocation")
@@ -103,6 +118,31 @@ func (f *fake) Write(dst Ptr, src []byte) error {
 		return err
 	}
 	copy(m, src)
+	return nil
+}
+
+func (f *fake) Upload(dst Ptr, src []byte) error {
+	f.inside(dst, len(src))
+	if err := f.call("Upload"); err != nil {
+		return err
+	}
+	f.uploads = append(f.uploads, upload{dst, slices.Clone(src)})
+	return nil
+}
+
+func (f *fake) Land(moves []Move) error {
+	if err := f.call("Land"); err != nil {
+		return err
+	}
+	f.moves = len(moves)
+	landed := f.uploads
+	f.uploads = nil
+	for _, u := range landed {
+		copy(f.at(u.to, len(u.content)), u.content)
+	}
+	for _, m := range moves {
+		copy(f.at(m.To, m.Bytes), f.at(m.From, m.Bytes))
+	}
 	return nil
 }
 

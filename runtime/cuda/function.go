@@ -29,6 +29,8 @@ type function struct {
 	tables     int // where the tables of the first call lie among the program's
 	tableBytes int // of one call
 
+	prepared int // steps, the first ones, whose results hold until a state changes
+
 	calls []call // the full batch's first
 	clock int    // of the uses of calls
 
@@ -53,7 +55,7 @@ type call struct {
 	used     int      // when it was used last
 	before   []Launch // of the function that feeds it
 	launches []Launch
-	graph    Graph // of all launches; 0 where they start one by one
+	graph    Graph // of all launches but those of prepared steps; 0 where they start one by one
 }
 
 // newFunction groups the kernels into steps and measures what memory they need.
@@ -127,17 +129,19 @@ func (f *function) call(n int) (*call, error) {
 		return nil, err
 	}
 	c.n, c.before, c.launches = n, before, launches
-	return c, f.p.capture(c)
+	return c, f.capture(c)
 }
 
 // capture makes a graph of a call's launches, unless each is to be waited for, or the
-// driver has no graphs. Nothing that a replay needs is done by the host: the counters
-// that a launch counts in are zero again after it.
-func (p *Program) capture(c *call) (err error) {
+// driver has no graphs. What is prepared is no part of it: few calls launch that.
+// Nothing that a replay needs is done by the host: the counters that a launch counts in
+// are zero again after it.
+func (f *function) capture(c *call) (err error) {
+	p := f.p
 	if p.opts.Poison || p.opts.NoGraphs {
 		return nil
 	}
-	if c.graph, err = p.d.Capture(slices.Concat(c.before, c.launches)); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if c.graph, err = p.d.Capture(slices.Concat(c.before, c.launches[f.prepared:])); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("capturing the launches for %d samples: %w", c.n, err)
 	}
 	return nil

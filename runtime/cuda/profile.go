@@ -89,14 +89,14 @@ func (f *function) mark(i int) error {
 	return nil
 }
 
-// readTimes counts the call whose launches have ended.
-func (f *function) readTimes() error {
+// readTimes counts the call whose launches, from step first on, have ended.
+func (f *function) readTimes(first int) error {
 	if f.watch == nil {
 		return nil
 	}
 	w := f.watch
-	for i := 0; i < len(f.steps); {
-		first, launch := i, f.steps[i].launch
+	for i := first; i < len(f.steps); {
+		begun, launch := i, f.steps[i].launch
 		t := &w.times[launch]
 		for ; i < len(f.steps) && f.steps[i].launch == launch; i++ {
 			took, err := f.p.d.Elapsed(w.events[i], w.events[i+1])
@@ -107,7 +107,7 @@ func (f *function) readTimes() error {
 				t.Kernels[slices.Index(f.plan.Launches[launch].Kernels, k)].Add(t.Calls, took)
 			}
 		}
-		took, err := f.p.d.Elapsed(w.events[first], w.events[i])
+		took, err := f.p.d.Elapsed(w.events[begun], w.events[i])
 		if err != nil {
 			return fmt.Errorf("launch %d: the time that it took: %w", launch, err)
 		}

@@ -4,6 +4,7 @@
 //
 //	Load:  plans, texts  -> memory for all calls, kernels, tables of arguments
 //	Run:   inputs -> device; launch, launch, ...; results <- device
+//	Stage: inputs of the next call -> device, while it does the launches of this one
 //
 // What a call launches follows from the function and the number of samples
 // alone: addresses never change and the scalars that do (learning rate, seed,
@@ -53,8 +54,12 @@ type Program struct {
 
 	state, arena, counters slab
 	inputs                 slab // of one call at a time
+	incoming               slab // inputs of the next call, on their way
 	resident               slab // inputs that are the same for every batch
 	tables                 slab // arguments of kernels that run as one grid
+
+	ready  *function // whose prepared steps hold; nil: none
+	staged *staged   // the call that is handed over; nil: none
 
 	broken error // what the driver said
 	closed bool
@@ -70,6 +75,7 @@ type slab struct {
 type Memory struct {
 	State, Arena, Counters int // as planned
 	Inputs                 int // the device's copy of one call's inputs
+	Incoming               int // and of the next one's
 	Resident               int // inputs that are the same for every batch: data sets
 	Tables                 int // arguments of kernels that run as one grid
 }
@@ -109,7 +115,11 @@ func (p *Program) load(plans []*plan.Plan, sources [][]plan.Source) error {
 	for _, f := range p.order {
 		p.arena.bytes = max(p.arena.bytes, f.arena())
 	}
+	for _, f := range p.order {
+		f.countPrepared()
+	}
 	p.placeInputs()
+	p.incoming.bytes = p.inputs.bytes
 	if err := p.allocate(); err != nil {
 		return err
 	}
@@ -128,7 +138,7 @@ func (p *Program) allocate() error {
 		slab  *slab
 		clear bool
 	}{
-		{"state", &p.state, true}, {"arena", &p.arena, false}, {"counters", &p.counters, true}, {"inputs", &p.inputs, false}, {"data", &p.resident, false}, {"tables", &p.tables, false},
+		{"state", &p.state, true}, {"arena", &p.arena, false}, {"counters", &p.counters, true}, {"inputs", &p.inputs, false}, {"next inputs", &p.incoming, false}, {"data", &p.resident, false}, {"tables", &p.tables, false},
 	} {
 		if s.slab.bytes == 0 {
 			continue
@@ -169,7 +179,7 @@ func (p *Program) Close() {
 	for _, f := range p.code {
 		_ = p.d.Unload(f)
 	}
-	for _, s := range []*slab{&p.state, &p.arena, &p.counters, &p.inputs, &p.resident, &p.tables} {
+	for _, s := range []*slab{&p.state, &p.arena, &p.counters, &p.inputs, &p.incoming, &p.resident, &p.tables} {
 		if s.at != 0 {
 			_ = p.d.Free(s.at)
 		}
@@ -183,7 +193,7 @@ func (p *Program) Allocated() int { return p.state.bytes + p.arena.bytes + p.cou
 
 // Memory is all that the program takes of the device, but for the kernels' code.
 func (p *Program) Memory() Memory {
-	return Memory{State: p.state.bytes, Arena: p.arena.bytes, Counters: p.counters.bytes, Inputs: p.inputs.bytes, Resident: p.resident.bytes, Tables: p.tables.bytes}
+	return Memory{State: p.state.bytes, Arena: p.arena.bytes, Counters: p.counters.bytes, Inputs: p.inputs.bytes, Incoming: p.incoming.bytes, Resident: p.resident.bytes, Tables: p.tables.bytes}
 }
 
 // ReadState copies a state out.
@@ -208,6 +218,7 @@ func (p *Program) WriteState(name string, values []float32) error {
 	if n := b.Type.Elems(); len(values) != n {
 		return fmt.Errorf("state @%s has %d elements, found %d", name, n, len(values))
 	}
+	p.ready = nil
 	if err := p.d.Write(p.state.at+Ptr(b.Offset), bytesOf(values)); err != nil {
 		return p.fail(fmt.Errorf("writing state @%s: %w", name, err))
 	}

@@ -16,32 +16,47 @@ const poison = 0xff
 // valid until the next call of the function; an activation's result has N
 // samples, and bf16 is widened.
 func (p *Program) Run(name string, in runtime.Inputs) ([][]float32, error) {
-	f := p.funcs[name]
-	if f == nil {
-		return nil, fmt.Errorf("%s has no function %s", p.module.Name, name)
-	}
-	if err := p.usable(); err != nil {
+	f, inputs, err := p.checkCall(name, in)
+	if err != nil {
 		return nil, err
 	}
-	if err := f.plan.CheckBatch(in.N); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	return f.run(in.N, func() error { return p.write(inputs) }, func() error { return nil })
+}
+
+// checkCall returns the function and the inputs of a call, or refuses it.
+func (p *Program) checkCall(name string, in runtime.Inputs) (*function, []content, error) {
+	f := p.funcs[name]
+	if f == nil {
+		return nil, nil, fmt.Errorf("%s has no function %s", p.module.Name, name)
 	}
-	content, err := f.contents(in)
+	if err := p.usable(); err != nil {
+		return nil, nil, err
+	}
+	if err := f.plan.CheckBatch(in.N); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	inputs, err := f.contents(in)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if f.feeder != nil {
 		more, err := f.feeder.contents(in)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
-		content = append(content, more...)
+		inputs = append(inputs, more...)
 	}
-	results, err := f.run(in.N, content)
-	if err != nil {
-		return nil, p.fail(fmt.Errorf("%s: %w", name, err))
+	return f, inputs, nil
+}
+
+// write sets inputs in the order of work.
+func (p *Program) write(inputs []content) error {
+	for _, c := range inputs {
+		if err := p.d.Write(c.at, c.bytes); err != nil {
+			return fmt.Errorf("writing parameter %s: %w", c.name, err)
+		}
 	}
-	return results, nil
+	return nil
 }
 
 // content is what an input is set to.
@@ -86,30 +101,42 @@ func (f *function) contents(in runtime.Inputs) ([]content, error) {
 	return contents, nil
 }
 
-// run does a call whose inputs are in order.
-func (f *function) run(n int, inputs []content) ([][]float32, error) {
+// run does a call of n samples: deliver sets its inputs, and what meanwhile does goes on
+// while the device computes. An error is the driver's.
+func (f *function) run(n int, deliver, meanwhile func() error) ([][]float32, error) {
+	results, err := f.attempt(n, deliver, meanwhile)
+	if err != nil {
+		return nil, f.p.fail(fmt.Errorf("%s: %w", f.plan.Func, err))
+	}
+	return results, nil
+}
+
+func (f *function) attempt(n int, deliver, meanwhile func() error) ([][]float32, error) {
 	c, err := f.call(n)
 	if err != nil {
 		return nil, err
 	}
+	first := f.held()
+	f.p.ready = f // another function's arena is overwritten
 	if f.p.opts.Poison {
-		if err := f.poisonAll(); err != nil {
+		if err := f.poisonAll(first); err != nil {
 			return nil, err
 		}
 	}
-	for _, c := range inputs {
-		if err := f.p.d.Write(c.at, c.bytes); err != nil {
-			return nil, fmt.Errorf("writing parameter %s: %w", c.name, err)
-		}
-	}
-	if err := f.start(c); err != nil {
+	if err := deliver(); err != nil {
 		return nil, err
 	}
-	if err := f.readTimes(); err != nil {
+	if err := f.start(c, first); err != nil {
+		return nil, err
+	}
+	if err := meanwhile(); err != nil {
+		return nil, err
+	}
+	if err := f.readTimes(first); err != nil {
 		return nil, err
 	}
 	if f.feeder != nil {
-		if err := f.feeder.readTimes(); err != nil {
+		if err := f.feeder.readTimes(0); err != nil {
 			return nil, err
 		}
 	}
@@ -121,28 +148,51 @@ func (f *function) run(n int, inputs []content) ([][]float32, error) {
 	return f.read(n)
 }
 
-// start starts the launches of a call: as one, or one by one.
-func (f *function) start(c *call) error {
+// countPrepared counts the steps that a call leaves out while what they wrote holds: those of
+// the prepared launches, unless a feeder overwrites it in each call.
+func (f *function) countPrepared() {
+	if f.feeder != nil && f.feeder.arena() > 0 {
+		return
+	}
+	for f.prepared < len(f.steps) && f.steps[f.prepared].launch < f.plan.Prepared {
+		f.prepared++
+	}
+}
+
+// held is how many steps, the first ones, the next call can leave out.
+func (f *function) held() int {
+	if f.p.ready == f {
+		return f.prepared
+	}
+	return 0
+}
+
+// start starts the launches of a call from step first on: as one, or one by one.
+func (f *function) start(c *call, first int) error {
 	if c.graph != 0 && f.watch == nil {
+		if err := f.each(c.launches, first, f.prepared); err != nil {
+			return err
+		}
 		if err := f.p.d.Replay(c.graph); err != nil {
-			return fmt.Errorf("starting %d launches as one: %w", len(c.before)+len(c.launches), err)
+			return fmt.Errorf("starting %d launches as one: %w", len(c.before)+len(c.launches)-f.prepared, err)
 		}
 		return nil
 	}
 	if f.feeder != nil {
-		if err := f.feeder.each(c.before); err != nil {
+		if err := f.feeder.each(c.before, 0, len(c.before)); err != nil {
 			return err
 		}
 	}
-	return f.each(c.launches)
+	return f.each(c.launches, first, len(c.launches))
 }
 
-// each starts launches one by one, each of which is one of the function's steps.
-func (f *function) each(launches []Launch) error {
-	if err := f.mark(0); err != nil {
+// each starts launches one by one, from the one of step first to that before step end.
+func (f *function) each(launches []Launch, first, end int) error {
+	if err := f.mark(first); err != nil {
 		return err
 	}
-	for i, l := range launches {
+	for i, l := range launches[first:end] {
+		i += first
 		if err := f.p.d.Launch(l.Function, l.Grid, l.Args); err != nil {
 			return fmt.Errorf("%s: %w", f.describe(f.steps[i]), err)
 		}
@@ -185,9 +235,15 @@ func (f *function) read(n int) ([][]float32, error) {
 	return results, nil
 }
 
-// poisonAll fills everything that a call must write before it reads it.
-func (f *function) poisonAll() error {
-	for _, s := range []slab{f.p.arena, f.p.inputs} {
+// poisonAll fills everything that a call from step first on must write before it reads it.
+func (f *function) poisonAll(first int) error {
+	memory := []slab{f.p.inputs}
+	if first == 0 {
+		memory = append(memory, f.p.arena)
+	} else {
+		memory = append(memory, f.unprepared()...)
+	}
+	for _, s := range memory {
 		if s.bytes == 0 {
 			continue
 		}
@@ -196,6 +252,17 @@ func (f *function) poisonAll() error {
 		}
 	}
 	return nil
+}
+
+// unprepared is the part of the arena that no prepared launch writes in.
+func (f *function) unprepared() []slab {
+	var memory []slab
+	for i, b := range f.plan.Buffers {
+		if b.Space == plan.Arena && b.First >= f.plan.Prepared {
+			memory = append(memory, slab{Ptr(f.address(i)), b.Bytes})
+		}
+	}
+	return memory
 }
 
 // poisonDead waits for step i and, if it ends a launch, fills every buffer of

@@ -101,8 +101,8 @@ func (l *Loader) Batches() int {
 // Batches() on there is nothing left; a negative number is a mistake of the
 // caller and panics.
 //
-// A batch and its slices are valid until the next one is asked for; then they
-// are filled anew. When the loop ends, in whatever way, the goroutine behind it
+// A batch and its slices are valid until the one after the next is asked for; then
+// they are filled anew. When the loop ends, in whatever way, the goroutine behind it
 // has ended as well.
 func (l *Loader) Epoch(e, first int) iter.Seq2[int, *Batch] {
 	if first < 0 {
@@ -114,13 +114,31 @@ func (l *Loader) Epoch(e, first int) iter.Seq2[int, *Batch] {
 		s.begin(e)
 		if l.opts.Prefetch == 0 {
 			for b := first; b < l.Batches(); b++ {
-				if !yield(b, s.fill(s.buffers[0], b)) {
+				if !yield(b, s.fill(s.buffers[b%held], b)) {
 					return
 				}
 			}
 			return
 		}
 		s.ahead(first, l.Batches(), yield)
+	}
+}
+
+// Pairs is Epoch for who wants to know what comes next: each batch with the one after
+// it, nil after the last.
+func (l *Loader) Pairs(e, first int) iter.Seq2[*Batch, *Batch] {
+	return func(yield func(b, next *Batch) bool) {
+		var before *Batch
+		for i, b := range l.Epoch(e, first) {
+			if before != nil && !yield(before, b) {
+				return
+			}
+			if i == l.Batches()-1 { // within the loop, whose end gives the batch back
+				yield(b, nil)
+				return
+			}
+			before = b
+		}
 	}
 }
 

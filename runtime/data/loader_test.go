@@ -61,6 +61,43 @@ func TestLoaderKeepsTheSetsOrder(t *testing.T) {
 	require.Equal(t, []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, index)
 }
 
+// Pairs are an epoch's batches, each with the one after it; both can be read until the
+// next pair is asked for, also where a loop within the loop goes through the set.
+func TestLoaderPairs(t *testing.T) {
+	const batches = 6
+	for _, prefetch := range []int{0, 1, 2, 9} {
+		l := newLoader(t, numbered(23, 5, 7, 3), everything(prefetch))
+		whole := collect(l, 2, 0)
+		require.Len(t, whole, batches)
+		same := func(want copied, b *Batch) {
+			t.Helper()
+			require.Equal(t, want, copied{want.number, slices.Clone(b.Images), slices.Clone(b.Labels), slices.Clone(b.Index)})
+		}
+		for first := range batches + 2 {
+			at := first
+			for b, next := range l.Pairs(2, first) {
+				time.Sleep(time.Millisecond) // the others are made meanwhile
+				if first == 0 {
+					require.Len(t, collect(l, 5, 0), batches)
+				}
+				same(whole[at], b)
+				if at++; at < batches {
+					same(whole[at], next)
+				} else {
+					require.Nil(t, next)
+				}
+			}
+			require.Equal(t, max(first, batches), at)
+		}
+		for b, next := range l.Pairs(2, 1) {
+			same(whole[1], b)
+			same(whole[2], next)
+			break
+		}
+		require.Equal(t, whole, collect(l, 2, 0), "a loop that was left must not spoil the next one")
+	}
+}
+
 // Who makes the pictures elsewhere gets the same numbers and labels.
 func TestLoaderOfNumbers(t *testing.T) {
 	set := numbered(10, 5, 5, 3)

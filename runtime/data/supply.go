@@ -8,9 +8,13 @@ type supply struct {
 	// order[i] is the number in the set of the epoch's i-th picture.
 	order []int32
 	write pictureWriter
-	// buffers are Prefetch batches made ahead and the one that the loop reads.
+	// buffers are Prefetch batches made ahead and those that the loop may read.
 	buffers []*Batch
 }
+
+// held is the number of batches that are valid at a time: the one that the loop was
+// given last, and the one before.
+const held = 2
 
 func newSupply(l *Loader) *supply {
 	pictures := min(l.opts.Batch, l.set.Len())
@@ -23,7 +27,7 @@ func newSupply(l *Loader) *supply {
 			values: l.values,
 			column: make([]int, l.set.W),
 		},
-		buffers: make([]*Batch, 1+min(l.opts.Prefetch, l.Batches())),
+		buffers: make([]*Batch, min(held+l.opts.Prefetch, max(held, l.Batches()))),
 	}
 	for i := range s.buffers {
 		s.buffers[i] = &Batch{
@@ -103,11 +107,15 @@ func (s *supply) ahead(first, end int, yield func(int, *Batch) bool) {
 		}
 	}()
 	b := first
+	var before *Batch
 	for buf := range ready {
 		if !yield(b, buf) {
 			return
 		}
-		free <- buf
+		if before != nil {
+			free <- before
+		}
+		before = buf
 		b++
 	}
 }

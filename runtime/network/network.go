@@ -24,9 +24,8 @@ type Network struct {
 	m     *ir.Module
 	ex    runtime.Executable
 	shape ir.Classifier
-	in    runtime.Inputs
-	rate  []float32 // in.F32's learning rate
-	step  uint64    // steps of training that the weights have seen
+	seed  uint64 // of dropout
+	step  uint64 // steps of training that the weights have seen
 }
 
 // Loss is how well the network does on a set of images.
@@ -60,13 +59,7 @@ func Open(m *ir.Module, ex runtime.Executable, weights *checkpoint.File) (*Netwo
 }
 
 func newNetwork(m *ir.Module, ex runtime.Executable, shape ir.Classifier, seed uint64) *Network {
-	n := &Network{m: m, ex: ex, shape: shape, rate: make([]float32, 1)}
-	n.in = runtime.Inputs{
-		F32:    map[string][]float32{"lr": n.rate},
-		Labels: map[string][]int32{},
-		U64:    map[string]uint64{"seed": seed},
-	}
-	return n
+	return &Network{m: m, ex: ex, shape: shape, seed: seed}
 }
 
 // Close gives back the device. The network cannot be used afterwards.
@@ -83,8 +76,9 @@ func (n *Network) Infer(images []float32) ([]float32, error) {
 		return nil, err
 	}
 	logits := make([]float32, 0, count*n.shape.Classes)
-	err = n.batches(images, nil, count, func() error {
-		out, err := n.ex.Run("infer", n.in)
+	calls := runtime.NewSeries(n.ex, "infer")
+	err = n.batches(images, nil, count, func(in, next *runtime.Inputs) error {
+		out, err := calls.Run(*in, next)
 		if err == nil {
 			logits = append(logits, out[0]...)
 		}
@@ -104,8 +98,9 @@ func (n *Network) Evaluate(images []float32, labels []int32) (Loss, error) {
 		return Loss{}, err
 	}
 	total := Loss{}
-	err = n.batches(images, labels, count, func() error {
-		loss, _, err := train.Measure(n.ex, "eval", n.in)
+	calls := runtime.NewSeries(n.ex, "eval")
+	err = n.batches(images, labels, count, func(in, next *runtime.Inputs) error {
+		loss, _, err := train.Measure(calls, in, next)
 		total.Add(loss)
 		return err
 	})
@@ -129,10 +124,9 @@ func (n *Network) TrainStep(images []float32, labels []int32, rate float32) (Los
 	if r := float64(rate); !(r >= 0) || math.IsInf(r, 1) {
 		return Loss{}, fmt.Errorf("%s: learning rate %v: expected a finite number from 0 up", n.m.Name, rate)
 	}
-	n.rate[0] = rate
-	n.in.U64["step"] = n.step
-	n.take(images, labels, 0, count)
-	loss, _, err := train.Measure(n.ex, "train", n.in)
+	in := n.inputs(images, labels, 0, count)
+	in.F32["lr"], in.U64["step"] = []float32{rate}, n.step
+	loss, _, err := train.Measure(runtime.NewSeries(n.ex, "train"), in, nil)
 	if err != nil {
 		return Loss{}, err
 	}
@@ -185,22 +179,34 @@ func (n *Network) countLabelled(images []float32, labels []int32) (int, error) {
 
 func (n *Network) imageSize() int { return n.shape.Height * n.shape.Width * n.shape.Channels }
 
-// batches calls run for each batch of the images, the last one as short as it is.
-func (n *Network) batches(images []float32, labels []int32, count int, run func() error) error {
-	for from := 0; from < count; from += n.m.Batch {
-		n.take(images, labels, from, min(from+n.m.Batch, count))
-		if err := run(); err != nil {
+// batches calls run with the inputs of each batch of the images, the last one as short
+// as it is, and those of the one after it; nil after the last.
+func (n *Network) batches(images []float32, labels []int32, count int, run func(in, next *runtime.Inputs) error) error {
+	var next *runtime.Inputs
+	for from, in := 0, n.inputs(images, labels, 0, count); in != nil; in = next {
+		from += n.m.Batch
+		next = n.inputs(images, labels, from, count)
+		if err := run(in, next); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// take makes images [from, to) the next call's.
-func (n *Network) take(images []float32, labels []int32, from, to int) {
-	n.in.N = to - from
-	n.in.F32["images"] = images[from*n.imageSize() : to*n.imageSize()]
-	if labels != nil {
-		n.in.Labels["labels"] = labels[from:to]
+// inputs are those of a call on the batch that begins at an image; nil from the count on.
+func (n *Network) inputs(images []float32, labels []int32, from, count int) *runtime.Inputs {
+	if from >= count {
+		return nil
 	}
+	to := min(from+n.m.Batch, count)
+	in := &runtime.Inputs{
+		N:      to - from,
+		F32:    map[string][]float32{"images": images[from*n.imageSize() : to*n.imageSize()]},
+		Labels: map[string][]int32{},
+		U64:    map[string]uint64{"seed": n.seed},
+	}
+	if labels != nil {
+		in.Labels["labels"] = labels[from:to]
+	}
+	return in
 }

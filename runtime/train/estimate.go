@@ -36,8 +36,6 @@ func EstimateRun(ctx context.Context, ex runtime.Executable, m *ir.Module, src *
 	if err := Initialize(ex, m, o.Seed); err != nil {
 		return Estimate{}, err
 	}
-	r.in.U64["step"] = 0
-	r.rate[0] = float32(o.Recipe.Epochs[0].Rate)
 	at := start()
 	if o.From != nil {
 		at = o.From.Point
@@ -78,7 +76,7 @@ func (r *run) timeOn(ctx context.Context, function string, b *data.Batch) (time.
 			return 0, err
 		}
 		begun := r.o.Now()
-		_, err := r.call(function, b)
+		_, _, err := Measure(runtime.NewSeries(r.ex, function), r.inputs(b, 0), nil)
 		return r.o.Now().Sub(begun), err
 	}
 	// The first call touches the memory for the first time; it does not count.

@@ -28,29 +28,41 @@ func (l *Loss) Add(m Loss) {
 	l.Images += m.Images
 }
 
-// Measure runs a function whose first result is the sum of the losses and the
-// number of mistakes, as those of train and eval are. The results are views that
-// the next call overwrites.
-func Measure(ex runtime.Executable, function string, in runtime.Inputs) (Loss, [][]float32, error) {
-	out, err := ex.Run(function, in)
+// Measure makes a call of a function whose first result is the sum of the losses and
+// the number of mistakes, as those of train and eval are. next is what the call after it
+// will be given, as [runtime.Series] has it. The results are views that the next call
+// overwrites.
+func Measure(calls *runtime.Series, in, next *runtime.Inputs) (Loss, [][]float32, error) {
+	out, err := calls.Run(*in, next)
 	if err != nil {
 		return Loss{}, nil, err
 	}
 	if len(out) < 1 || len(out[0]) != 2 {
-		return Loss{}, nil, fmt.Errorf("train: function %s does not return the loss and the number of mistakes", function)
+		return Loss{}, nil, fmt.Errorf("train: function %s does not return the loss and the number of mistakes", calls.Function())
 	}
 	return Loss{Sum: float64(out[0][0]), Mistakes: int(out[0][1]), Images: in.N}, out, nil
 }
 
-// setBatch makes a batch that of the next call: its pictures, or their numbers where
-// the loader makes none.
-func setBatch(in *runtime.Inputs, b *data.Batch) {
-	in.N, in.Labels["labels"] = b.N, b.Labels
+// inputsOf are a call's inputs that a batch has: its pictures, or their numbers where the
+// loader makes none.
+func inputsOf(b *data.Batch) *runtime.Inputs {
+	in := &runtime.Inputs{N: b.N, F32: map[string][]float32{}, Labels: map[string][]int32{"labels": b.Labels}, U64: map[string]uint64{}}
 	if len(b.Images) > 0 {
 		in.F32["images"] = b.Images
 	} else {
 		in.Labels["order"] = b.Index
 	}
+	return in
+}
+
+// evaluated are the inputs of eval for a batch; nil for none.
+func evaluated(b *data.Batch) *runtime.Inputs {
+	if b == nil {
+		return nil
+	}
+	in := inputsOf(b)
+	in.U64["seed"], in.U64["epoch"] = 0, 0
+	return in
 }
 
 // Evaluate runs the function eval on every batch of a set, the last short one
@@ -58,13 +70,12 @@ func setBatch(in *runtime.Inputs, b *data.Batch) {
 // returned; an error of seen ends the evaluation.
 func Evaluate(ctx context.Context, ex runtime.Executable, set *data.Loader, seen func(b *data.Batch, l Loss, out [][]float32) error) (Loss, error) {
 	var sum Loss
-	in := runtime.Inputs{F32: map[string][]float32{}, Labels: map[string][]int32{}, U64: map[string]uint64{"seed": 0, "epoch": 0}}
-	for _, b := range set.Epoch(0, 0) {
+	calls := runtime.NewSeries(ex, "eval")
+	for b, next := range set.Pairs(0, 0) {
 		if err := ctx.Err(); err != nil {
 			return sum, err
 		}
-		setBatch(&in, b)
-		l, out, err := Measure(ex, "eval", in)
+		l, out, err := Measure(calls, evaluated(b), evaluated(next))
 		if err != nil {
 			return sum, err
 		}

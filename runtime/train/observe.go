@@ -59,16 +59,18 @@ const (
 	timedFirst = 2
 )
 
-// step takes a step of training, timed if it is one of those.
-func (r *run) step(b *data.Batch) (Loss, error) {
-	r.in.U64["step"] = uint64(r.at.Step)
+// step takes a step of training, timed if it is one of those. next is the batch of the
+// step after it; nil: none.
+func (r *run) step(calls *runtime.Series, b, next *data.Batch) (Loss, error) {
+	in, nextIn := r.inputs(b, r.at.Step), r.inputs(next, r.at.Step+1)
 	profiler, can := r.ex.(runtime.Profiler)
 	if r.o.Observer == nil || !can || r.at.Step%timedEvery != timedFirst {
-		return r.call("train", b)
+		l, _, err := Measure(calls, in, nextIn)
+		return l, err
 	}
 	profiler.Profile(true)
 	defer profiler.Profile(false)
-	l, err := r.call("train", b)
+	l, _, err := Measure(calls, in, nextIn)
 	if err == nil {
 		r.o.Observer.Timed(profiler.LaunchTimes("train"))
 	}

@@ -5,14 +5,19 @@ import (
 	"fmt"
 
 	"wrnc/compiler/ir"
+	"wrnc/runtime"
 	"wrnc/runtime/data"
 )
 
-// call runs a function on a batch.
-func (r *run) call(function string, b *data.Batch) (Loss, error) {
-	setBatch(&r.in, b)
-	l, _, err := Measure(r.ex, function, r.in)
-	return l, err
+// inputs are those of a call on a batch, after so many steps; nil for no batch.
+func (r *run) inputs(b *data.Batch, step int64) *runtime.Inputs {
+	if b == nil {
+		return nil
+	}
+	in := inputsOf(b)
+	in.F32["lr"] = []float32{float32(r.rateOf(r.at.Epoch))}
+	in.U64["seed"], in.U64["epoch"], in.U64["step"] = r.o.Seed, uint64(r.at.Epoch), uint64(step)
+	return in
 }
 
 // trainEpoch takes a step for each batch that is left of the epoch.
@@ -20,19 +25,18 @@ func (r *run) trainEpoch(ctx context.Context, label string) error {
 	t := r.at.trained()
 	r.o.Progress.Begin(label, int64(r.trainImages-t.Images))
 	r.observeStretch(false, r.trainImages, t.Images)
-	r.rate[0] = float32(r.rateOf(r.at.Epoch))
-	r.in.U64["epoch"] = uint64(r.at.Epoch)
-	for b, batch := range r.train.Epoch(r.at.Epoch, r.at.Batch) {
+	calls := runtime.NewSeries(r.ex, "train")
+	for batch, next := range r.train.Pairs(r.at.Epoch, r.at.Batch) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		l, err := r.step(batch)
+		l, err := r.step(calls, batch, next)
 		if err != nil {
 			return err
 		}
 		t.Add(l)
 		r.at.Step++
-		r.at.Batch = b + 1
+		r.at.Batch++
 		r.at.Loss, r.at.Mistakes, r.at.Images = t.Sum, float64(t.Mistakes), t.Images
 		r.observeStep(l, t)
 		if err := r.finite(l.Mean()); err != nil {

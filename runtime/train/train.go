@@ -209,8 +209,6 @@ type run struct {
 	o     Options
 	train *data.Loader
 	test  *data.Loader
-	in    runtime.Inputs // of the next call
-	rate  []float32      // in.F32's learning rate
 
 	at         Point     // where the run stands; its times are those of processes before
 	saved      int64     // the step of the newest checkpoint, 0 without one, and
@@ -239,17 +237,12 @@ func newRun(ex runtime.Executable, m *ir.Module, src *data.Source, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	r := &run{ex: ex, m: m, o: o, train: train, test: test, rate: make([]float32, 1), at: start(), savedEpoch: -1, write: o.Write}
+	r := &run{ex: ex, m: m, o: o, train: train, test: test, at: start(), savedEpoch: -1, write: o.Write}
 	if r.write == nil {
 		r.write = checkpoint.Write
 	}
 	r.trainImages = min(src.Train.Len(), train.Batches()*m.Batch)
 	r.testImages = src.Test.Len()
-	r.in = runtime.Inputs{
-		F32:    map[string][]float32{"lr": r.rate},
-		Labels: map[string][]int32{},
-		U64:    map[string]uint64{"seed": o.Seed, "epoch": 0},
-	}
 	return r, nil
 }
 

@@ -25,7 +25,7 @@ type Options struct {
 // sees to it that it is closed.
 func Test(t *testing.T, open func(t *testing.T) cuda.Driver, o Options) {
 	for name, test := range map[string]func(*testing.T, cuda.Driver, Options){
-		"memory": memory, "copies": copies, "order": order, "misuse": misuse, "kernels": launches, "graphs": graphs, "events": events, "texts at fault": faults, "close": closing,
+		"memory": memory, "copies": copies, "order": order, "uploads": uploads, "misuse": misuse, "kernels": launches, "graphs": graphs, "events": events, "texts at fault": faults, "close": closing,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t), o) })
 	}
@@ -118,6 +118,56 @@ func order(t *testing.T, d cuda.Driver, _ Options) {
 	require.NoError(t, d.Free(p))
 }
 
+// uploads have sizes as copies have. What is uploaded later leaves alone what has landed,
+// and what lands is in order with all else.
+func uploads(t *testing.T, d cuda.Driver, _ Options) {
+	const large = 9<<20 + 5
+	from, to := alloc(t, d, large), alloc(t, d, large)
+	upload := func(n, seed int) []byte {
+		src := pattern(n, seed)
+		require.NoError(t, d.Upload(from, src))
+		clear(src) // it may change once Upload has returned
+		return pattern(n, seed)
+	}
+	land := func(n int) { require.NoError(t, d.Land([]cuda.Move{{To: to, From: from, Bytes: n}})) }
+	for seed, n := range []int{1, 100, 4<<20 + 1, 8 << 20, large, 3000, large} {
+		want := upload(n, seed)
+		land(n)
+		next := upload(n, seed+1)
+		require.Equal(t, want, read(t, d, to, n), "%d bytes, while others are on their way to where they were", n)
+		land(n)
+		require.Equal(t, next, read(t, d, to, n), "%d bytes", n)
+	}
+
+	upload(1000, 20) // never lands
+	want := upload(1000, 21)
+	require.NoError(t, d.Fill(to, 0xff, 1000))
+	require.NoError(t, d.Land([]cuda.Move{{To: to + 100, From: from, Bytes: 100}, {To: to + 300, From: from + 500, Bytes: 7}}))
+	require.NoError(t, d.Write(to+150, []byte{5}))
+	require.NoError(t, d.Fill(to+303, 3, 300))
+	image := bytes.Repeat([]byte{0xff}, 1000)
+	copy(image[100:], want[:100])
+	copy(image[300:], want[500:507])
+	image[150] = 5
+	copy(image[303:], bytes.Repeat([]byte{3}, 300))
+	require.Equal(t, image, read(t, d, to, 1000))
+
+	var pieces []byte
+	for i := range 300 { // small ones
+		piece := pattern(10, i)
+		require.NoError(t, d.Upload(from+cuda.Ptr(10*i), piece))
+		pieces = append(pieces, piece...)
+	}
+	require.NoError(t, d.Sync())
+	land(3000)
+	require.Equal(t, pieces, read(t, d, to, 3000))
+	require.NoError(t, d.Land(nil))
+	upload(large, 30)
+	require.NoError(t, d.Sync())
+	require.NoError(t, d.Free(from))
+	require.NoError(t, d.Free(to))
+}
+
 // misuse has calls that must fail, after which the driver works on.
 func misuse(t *testing.T, d cuda.Driver, _ Options) {
 	p := alloc(t, d, 1000)
@@ -125,6 +175,9 @@ func misuse(t *testing.T, d cuda.Driver, _ Options) {
 	for name, err := range map[string]error{
 		"write past the end":        d.Write(p+900, make([]byte, 101)),
 		"write nowhere":             d.Write(0, make([]byte, 1)),
+		"upload past the end":       d.Upload(p+900, make([]byte, 101)),
+		"land past the end":         d.Land([]cuda.Move{{To: p + 901, From: p, Bytes: 100}}),
+		"land from past the end":    d.Land([]cuda.Move{{To: p, From: p + 901, Bytes: 100}}),
 		"read past the end":         d.Read(make([]byte, 1001), p),
 		"fill past the end":         d.Fill(p+1, 0, 1000),
 		"free what is none":         d.Free(p + 64),
@@ -319,10 +372,11 @@ func faults(t *testing.T, d cuda.Driver, _ Options) {
 	require.Empty(t, functions)
 }
 
-// closing leaves memory, a kernel and a graph to Close.
+// closing leaves memory, an upload, a kernel and a graph to Close.
 func closing(t *testing.T, d cuda.Driver, _ Options) {
 	p := alloc(t, d, 100)
-	require.NoError(t, d.Fill(p, 1, 100))
+	require.NoError(t, d.Fill(p, 1, 50))
+	require.NoError(t, d.Upload(p+50, pattern(50, 1)))
 	functions, err := d.Load(cuda.Texts{Kernels: []cuda.Text{adding("add", 0)}, Headers: kernels.Headers()})
 	require.NoError(t, err)
 	_, err = d.Capture([]cuda.Launch{{Function: functions[0], Grid: cuda.Grid{Blocks: 1, Threads: threads}, Args: args(p, p, 1)}})

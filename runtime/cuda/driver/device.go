@@ -2,6 +2,8 @@
 //
 //	Open    libcuda ─ device ─ context ─ stream, staging
 //	Write   source ─ copy ─> staging (pinned, two halves) ─ stream ─> device
+//	Upload  the same by a stream and a staging of their own
+//	Land    stream, which waits for the uploads, as later uploads do for it
 //	Launch  stream, in order with all that came before
 //	Load    jit ─> image ─> module, function
 //
@@ -50,8 +52,8 @@ type Device struct {
 	info    Info
 	id      libcuda.Device
 	context libcuda.Context
-	stream  libcuda.Stream
-	staging staging
+	work    lane // all but uploads
+	uploads lane
 	jit     *jit.JIT
 
 	buffers  map[cuda.Ptr]int // bytes of each allocation
@@ -139,13 +141,21 @@ func (d *Device) start() error {
 	if err := d.api.CtxSetCurrent(d.context); err != nil {
 		return err
 	}
-	stream, err := d.api.StreamCreate()
-	if err != nil {
-		return d.explainContext(err)
+	for _, l := range d.lanes() {
+		if l.stream, err = d.api.StreamCreate(); err != nil {
+			return d.explainContext(err)
+		}
+		if l.reached, err = d.api.EventCreate(false); err != nil {
+			return err
+		}
+		if err := l.staging.allocate(d.api); err != nil {
+			return err
+		}
 	}
-	d.stream = stream
-	return d.staging.allocate(d.api)
+	return nil
 }
+
+func (d *Device) lanes() []*lane { return []*lane{&d.work, &d.uploads} }
 
 // explainContext adds to an error for want of memory how much there would be.
 func (d *Device) explainContext(err error) error {
@@ -198,17 +208,14 @@ func (d *Device) Sync() error {
 }
 
 func (d *Device) sync() error {
-	if err := d.failed(d.api.StreamSynchronize(d.stream)); err != nil {
-		return err
+	for _, l := range d.lanes() {
+		if err := d.failed(d.api.StreamSynchronize(l.stream)); err != nil {
+			return err
+		}
+		l.staging.idle()
 	}
-	d.idle()
-	return nil
-}
-
-// idle notes that the device has done all that was asked for.
-func (d *Device) idle() {
 	d.launched.count = 0
-	d.staging.idle()
+	return nil
 }
 
 // Close is cuda.Driver's. What was not given back is given back now. Where the
@@ -242,8 +249,10 @@ func (d *Device) release() error {
 			first = err
 		}
 	}
-	if d.stream != 0 {
-		try(d.api.StreamSynchronize(d.stream))
+	for _, l := range d.lanes() {
+		if l.stream != 0 {
+			try(d.api.StreamSynchronize(l.stream))
+		}
 	}
 	for g := range d.graphs {
 		try(d.api.GraphExecDestroy(libcuda.GraphExec(g)))
@@ -257,9 +266,8 @@ func (d *Device) release() error {
 	for e := range d.events {
 		try(d.api.EventDestroy(libcuda.Event(e)))
 	}
-	d.staging.release(d.api, try)
-	if d.stream != 0 {
-		try(d.api.StreamDestroy(d.stream))
+	for _, l := range d.lanes() {
+		l.release(d.api, try)
 	}
 	if d.context != 0 {
 		try(d.api.CtxSetCurrent(0))

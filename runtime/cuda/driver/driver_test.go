@@ -276,16 +276,15 @@ func TestCapturing(t *testing.T) {
 		"copy what is not pinned": func() error {
 			defer d.leave()
 			require.NoError(t, d.enter())
-			return d.api.MemcpyHtoDAsync(libcuda.Memory(p), unsafe.Pointer(unpinned), 8, d.stream)
+			return d.api.MemcpyHtoDAsync(libcuda.Memory(p), unsafe.Pointer(unpinned), 8, d.work.stream)
 		},
 	} {
 		runtime.LockOSThread()
-		require.NoError(t, d.api.StreamBeginCapture(d.stream))
-		require.ErrorContains(t, d.api.StreamBeginCapture(d.stream), "cuStreamBeginCapture_v2", "twice")
+		require.NoError(t, d.api.StreamBeginCapture(d.work.stream))
+		require.ErrorContains(t, d.api.StreamBeginCapture(d.work.stream), "cuStreamBeginCapture_v2", "twice")
 		require.ErrorContains(t, forbidden(), "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", name)
-		graph, err := d.api.StreamEndCapture(d.stream)
+		_, err := d.api.StreamEndCapture(d.work.stream)
 		require.ErrorContains(t, err, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", name)
-		require.Zero(t, graph)
 		runtime.UnlockOSThread()
 	}
 	require.NoError(t, d.Sync())
@@ -363,6 +362,10 @@ func use(d *Device) error {
 	if err != nil {
 		return err
 	}
+	incoming, err := d.Alloc(100)
+	if err != nil {
+		return err
+	}
 	from, err := d.NewEvent()
 	if err != nil {
 		return err
@@ -383,6 +386,9 @@ func use(d *Device) error {
 		func() error { return d.Fill(p, 1, 100) },
 		func() error { return d.Record(from) },
 		func() error { return d.Write(p, data) },
+		func() error { return d.Upload(incoming, data[:100]) },
+		func() error { return d.Land([]cuda.Move{{To: p, From: incoming, Bytes: 100}}) },
+		func() error { return d.Upload(incoming, data[:100]) },
 		func() error { return d.Launch(functions[0], cuda.Grid{Blocks: 1, Threads: 64}, nil) },
 		func() error { return d.Launch(functions[1], cuda.Grid{Blocks: 1, Threads: 64, Shared: 100000}, nil) },
 		func() error { return d.Replay(graphs[0]) },
@@ -434,6 +440,67 @@ func TestEveryCallFails(t *testing.T) {
 		name := "cu" + method.Name
 		require.True(t, seen[name] || seen[name+"_v2"] || seen[name+"WithFlags"], "%s is never called", name)
 	}
+}
+
+// deaf is a libcuda that does not do the nth wait of one stream for another.
+type deaf struct {
+	libcuda.API
+	nth int
+}
+
+func (d *deaf) StreamWaitEvent(s libcuda.Stream, e libcuda.Event) error {
+	if d.nth--; d.nth == 0 {
+		return nil
+	}
+	return d.API.StreamWaitEvent(s, e)
+}
+
+// TestWaits shows that the fake library finds each wait that is missing between work and
+// uploads, and none where all are there.
+func TestWaits(t *testing.T) {
+	f := newFake(t)
+	for missing := range 5 {
+		f.reset(0)
+		d, err := Open(&deaf{f.api, missing}, f.options(nil))
+		require.NoError(t, err)
+		p, err := d.Alloc(200)
+		require.NoError(t, err)
+		for range 2 {
+			require.NoError(t, d.Upload(p, make([]byte, 100)))
+			require.NoError(t, d.Land([]cuda.Move{{To: p + 100, From: p, Bytes: 100}}))
+		}
+		require.NoError(t, d.Upload(p, make([]byte, 100)))
+		require.NoError(t, d.Close())
+		if missing == 0 {
+			require.Empty(t, f.left())
+			continue
+		}
+		require.Equal(t, "two streams read and write the same memory, and neither waits for the other\n", f.left(), "without wait %d", missing)
+	}
+}
+
+// TestOverlap counts the copies that may run beside kernels: what is uploaded while they
+// are to run, and not what is written.
+func TestOverlap(t *testing.T) {
+	f := newFake(t)
+	d := f.open(t, nil)
+	functions, err := d.Load(cuda.Texts{Kernels: []cuda.Text{text("a", "")}})
+	require.NoError(t, err)
+	p, err := d.Alloc(200)
+	require.NoError(t, err)
+	launch := func() { require.NoError(t, d.Launch(functions[0], cuda.Grid{Blocks: 1, Threads: 64}, nil)) }
+	move := []cuda.Move{{To: p + 100, From: p, Bytes: 100}}
+	require.NoError(t, d.Upload(p, make([]byte, 100)))
+	require.NoError(t, d.Land(move))
+	launch()
+	require.NoError(t, d.Write(p+100, make([]byte, 100)))
+	require.Zero(t, f.overlaps(), "in order with the kernel")
+	require.NoError(t, d.Upload(p, make([]byte, 100)))
+	require.EqualValues(t, 1, f.overlaps(), "which comes after what has landed")
+	require.NoError(t, d.Land(move))
+	require.NoError(t, d.Upload(p, make([]byte, 100)))
+	require.EqualValues(t, 1, f.overlaps(), "the kernel comes before what has landed")
+	require.NoError(t, d.Sync())
 }
 
 // TestGoroutines uses a device from several goroutines in turn, each on its thread.

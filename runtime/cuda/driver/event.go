@@ -41,7 +41,7 @@ func (d *Device) Record(e cuda.Event) error {
 	if err := d.enterFor(e); err != nil {
 		return err
 	}
-	return d.failed(d.api.EventRecord(libcuda.Event(e), d.stream))
+	return d.failed(d.api.EventRecord(libcuda.Event(e), d.work.stream))
 }
 
 // enterFor enters to use events.

@@ -34,6 +34,7 @@ type fake struct {
 	fired     func() string
 	trace     func() string
 	launches  func() uint64
+	overlaps  func() uint64
 	arguments func() uint64
 }
 
@@ -45,7 +46,7 @@ func newFake(t testing.TB) *fake {
 	require.NoError(t, err)
 	f := &fake{api: api}
 	for name, to := range map[string]any{"fake_set": &f.set, "fake_fail": &f.fail, "fake_reset": &f.reset, "fake_left": &f.left, "fake_fired": &f.fired,
-		"fake_trace": &f.trace, "fake_launches": &f.launches, "fake_arguments": &f.arguments} {
+		"fake_trace": &f.trace, "fake_launches": &f.launches, "fake_overlaps": &f.overlaps, "fake_arguments": &f.arguments} {
 		purego.RegisterLibFunc(to, handle, name)
 	}
 	f.reset(0)

@@ -20,13 +20,16 @@ func (d *Device) Capture(launches []cuda.Launch) (cuda.Graph, error) {
 	if err := d.enter(); err != nil {
 		return 0, err
 	}
-	if err := d.failed(d.api.StreamBeginCapture(d.stream)); err != nil {
+	if err := d.failed(d.api.StreamBeginCapture(d.work.stream)); err != nil {
 		return 0, err
 	}
 	g, failure := d.enqueueAll(launches)
-	captured, err := d.api.StreamEndCapture(d.stream)
-	if err = d.failed(err); failure == nil {
-		failure = err // else it follows from the failure
+	captured, err := d.api.StreamEndCapture(d.work.stream)
+	if err = d.failed(err); err != nil {
+		captured = 0
+		if failure == nil { // else it follows from that
+			failure = err
+		}
 	}
 	var handle libcuda.GraphExec
 	if failure == nil {
@@ -69,7 +72,7 @@ func (d *Device) Replay(handle cuda.Graph) error {
 	if !ok {
 		return fmt.Errorf("there is no graph %#x", uint64(handle))
 	}
-	if err := d.failed(d.api.GraphLaunch(libcuda.GraphExec(handle), d.stream)); err != nil {
+	if err := d.failed(d.api.GraphLaunch(libcuda.GraphExec(handle), d.work.stream)); err != nil {
 		return err
 	}
 	d.launched.count += g.count

@@ -167,7 +167,7 @@ func (d *Device) enqueue(launch cuda.Launch) (*kernel, error) {
 	}
 	params := unsafe.Pointer(d.params)
 	copy(unsafe.Slice((*byte)(params), maxParams), args)
-	if err := d.failed(d.api.LaunchKernel(k.handle, g.Blocks, g.Threads, g.Shared, d.stream, params, len(args))); err != nil {
+	if err := d.failed(d.api.LaunchKernel(k.handle, g.Blocks, g.Threads, g.Shared, d.work.stream, params, len(args))); err != nil {
 		return nil, fmt.Errorf("kernel %s, %d blocks of %d threads: %w", k.entry, g.Blocks, g.Threads, err)
 	}
 	return k, nil

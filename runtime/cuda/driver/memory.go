@@ -96,7 +96,34 @@ func (d *Device) Fill(p cuda.Ptr, value byte, bytes int) error {
 	if err := d.inside("filling", p, bytes); err != nil || bytes == 0 {
 		return err
 	}
-	return d.failed(d.api.MemsetD8Async(libcuda.Memory(p), value, bytes, d.stream))
+	return d.failed(d.api.MemsetD8Async(libcuda.Memory(p), value, bytes, d.work.stream))
+}
+
+// lane is a stream, which does in order what it is asked for, and the memory by which
+// copies to the device get into it.
+type lane struct {
+	stream  libcuda.Stream
+	reached libcuda.Event // what another lane waits for
+	staging staging
+}
+
+func (l *lane) release(api libcuda.API, try func(error)) {
+	l.staging.release(api, try)
+	if l.reached != 0 {
+		try(api.EventDestroy(l.reached))
+	}
+	if l.stream != 0 {
+		try(api.StreamDestroy(l.stream))
+	}
+}
+
+// follow has all that a lane is asked for from now on wait for what another was asked for
+// so far.
+func (d *Device) follow(l, other *lane) error {
+	if err := d.failed(d.api.EventRecord(other.reached, other.stream)); err != nil {
+		return err
+	}
+	return d.failed(d.api.StreamWaitEvent(l.stream, other.reached))
 }
 
 // half is the size of each half of the staging memory.
@@ -154,10 +181,11 @@ func (s *staging) idle() {
 
 // room returns up to n bytes to fill, from which one copy is started. Small copies
 // share a half; one that is full is waited for when the other is full, too.
-func (s *staging) room(d *Device, n int) ([]byte, error) {
+func (d *Device) room(l *lane, n int) ([]byte, error) {
+	s := &l.staging
 	h := &s.halves[s.now]
 	if h.used == half {
-		if err := d.failed(d.api.EventRecord(h.event, d.stream)); err != nil {
+		if err := d.failed(d.api.EventRecord(h.event, l.stream)); err != nil {
 			return nil, err
 		}
 		s.now = 1 - s.now
@@ -177,7 +205,13 @@ func (s *staging) room(d *Device, n int) ([]byte, error) {
 }
 
 // Write is cuda.Driver's.
-func (d *Device) Write(dst cuda.Ptr, src []byte) error {
+func (d *Device) Write(dst cuda.Ptr, src []byte) error { return d.write(&d.work, dst, src) }
+
+// Upload is cuda.Driver's.
+func (d *Device) Upload(dst cuda.Ptr, src []byte) error { return d.write(&d.uploads, dst, src) }
+
+// write copies to the device in a lane.
+func (d *Device) write(l *lane, dst cuda.Ptr, src []byte) error {
 	defer d.leave()
 	if err := d.enter(); err != nil {
 		return err
@@ -186,17 +220,42 @@ func (d *Device) Write(dst cuda.Ptr, src []byte) error {
 		return err
 	}
 	for len(src) > 0 {
-		room, err := d.staging.room(d, len(src))
+		room, err := d.room(l, len(src))
 		if err != nil {
 			return err
 		}
 		n := copy(room, src)
-		if err := d.failed(d.api.MemcpyHtoDAsync(libcuda.Memory(dst), unsafe.Pointer(&room[0]), n, d.stream)); err != nil {
+		if err := d.failed(d.api.MemcpyHtoDAsync(libcuda.Memory(dst), unsafe.Pointer(&room[0]), n, l.stream)); err != nil {
 			return err
 		}
 		dst, src = dst+cuda.Ptr(n), src[n:]
 	}
 	return nil
+}
+
+// Land is cuda.Driver's.
+func (d *Device) Land(moves []cuda.Move) error {
+	defer d.leave()
+	if err := d.enter(); err != nil {
+		return err
+	}
+	for _, m := range moves {
+		if err := d.inside("moving", m.From, m.Bytes); err != nil {
+			return err
+		}
+		if err := d.inside("moving to", m.To, m.Bytes); err != nil {
+			return err
+		}
+	}
+	if err := d.follow(&d.work, &d.uploads); err != nil {
+		return err
+	}
+	for _, m := range moves {
+		if err := d.failed(d.api.MemcpyDtoDAsync(libcuda.Memory(m.To), libcuda.Memory(m.From), m.Bytes, d.work.stream)); err != nil {
+			return err
+		}
+	}
+	return d.follow(&d.uploads, &d.work)
 }
 
 // Read is cuda.Driver's. While one half is copied out, the device fills the other.
@@ -213,12 +272,12 @@ func (d *Device) Read(dst []byte, src cuda.Ptr) error {
 		if offset >= len(dst) {
 			return nil
 		}
-		h := &d.staging.halves[offset/half%2]
+		h := &d.work.staging.halves[offset/half%2]
 		n := min(half, len(dst)-offset)
-		if err := d.failed(d.api.MemcpyDtoHAsync(unsafe.Pointer(&h.bytes[0]), libcuda.Memory(src)+libcuda.Memory(offset), n, d.stream)); err != nil {
+		if err := d.failed(d.api.MemcpyDtoHAsync(unsafe.Pointer(&h.bytes[0]), libcuda.Memory(src)+libcuda.Memory(offset), n, d.work.stream)); err != nil {
 			return err
 		}
-		return d.failed(d.api.EventRecord(h.event, d.stream))
+		return d.failed(d.api.EventRecord(h.event, d.work.stream))
 	}
 	if err := start(0); err != nil {
 		return err
@@ -227,12 +286,13 @@ func (d *Device) Read(dst []byte, src cuda.Ptr) error {
 		if err := start(offset + half); err != nil {
 			return err
 		}
-		h := &d.staging.halves[offset/half%2]
+		h := &d.work.staging.halves[offset/half%2]
 		if err := d.failed(d.api.EventSynchronize(h.event)); err != nil {
 			return err
 		}
 		copy(dst[offset:], h.bytes)
 	}
-	d.idle() // the last copy came after all that was asked for before
+	d.launched.count = 0 // the last copy came after all that was asked for before
+	d.work.staging.idle()
 	return nil
 }

@@ -98,25 +98,59 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	defer p.Close()
 	for i, pl := range n.plans {
-		in := runtime.Inputs{N: 2, F32: map[string][]float32{}, Labels: map[string][]int32{}, U64: map[string]uint64{}}
-		for b, buffer := range pl.Buffers {
-			if buffer.Space != plan.Input {
-				continue
-			}
-			switch elems := pl.Elems(b, 2); buffer.Type.DType {
-			case ir.F32:
-				in.F32[buffer.Name] = make([]float32, elems)
-			case ir.S32:
-				in.Labels[buffer.Name] = make([]int32, elems)
-			default:
-				in.U64[buffer.Name] = 1
-			}
-		}
 		before := f.launches()
-		results, err := p.Run(pl.Func, in)
+		results, err := p.Run(pl.Func, *inputs(pl, 2))
 		require.NoError(t, err)
 		require.Len(t, results, len(pl.Returns))
 		require.GreaterOrEqual(t, int(f.launches()-before), len(pl.Launches), "function %d, %s", i, pl.Func)
+	}
+}
+
+// inputs are those of a call of n samples.
+func inputs(p *plan.Plan, n int) *runtime.Inputs {
+	in := &runtime.Inputs{N: n, F32: map[string][]float32{}, Labels: map[string][]int32{}, U64: map[string]uint64{}}
+	for i, b := range p.Buffers {
+		if b.Space != plan.Input {
+			continue
+		}
+		switch elems := p.Elems(i, n); b.Type.DType {
+		case ir.F32:
+			in.F32[b.Name] = make([]float32, elems)
+		case ir.S32:
+			in.Labels[b.Name] = make([]int32, elems)
+		default:
+			in.U64[b.Name] = 1
+		}
+	}
+	return in
+}
+
+// TestRunAhead has calls whose inputs are known while the one before computes: each of
+// them goes over on a stream that need not wait for a kernel, and before the results are
+// waited for. By Run, none does.
+func TestRunAhead(t *testing.T) {
+	f := newFake(t)
+	n := build(t)
+	d := f.open(t, nil)
+	p, err := cuda.Load(n.m, n.plans, n.sources, d, cuda.Options{Headers: kernels.Headers()})
+	require.NoError(t, err)
+	defer p.Close()
+	pl := n.plans[0]
+	count := uint64(len(inputs(pl, 2).F32) + len(inputs(pl, 2).Labels) + len(inputs(pl, 2).U64))
+	for range 3 {
+		_, err := p.Run(pl.Func, *inputs(pl, 2))
+		require.NoError(t, err)
+	}
+	require.Zero(t, f.overlaps())
+	calls := runtime.NewSeries(p, pl.Func)
+	for i, samples := range []int{2, 1, 2, 2} {
+		var next *runtime.Inputs
+		if i < 3 {
+			next = inputs(pl, []int{1, 2, 2}[i])
+		}
+		_, err := calls.Run(*inputs(pl, samples), next)
+		require.NoError(t, err)
+		require.Equal(t, count*uint64(min(i+1, 3)), f.overlaps(), "after call %d", i)
 	}
 }
 

@@ -30,8 +30,15 @@ type Device struct {
 	kernels map[cuda.Function]kernel
 	graphs  map[cuda.Graph][]cuda.Launch
 	events  map[cuda.Event]time.Time // zero: not recorded
-	last    uint64                   // handle of a function, a graph or an event
+	uploads []upload
+	last    uint64 // handle of a function, a graph or an event
 	total   harness.Counters
+}
+
+// upload is one that has not landed.
+type upload struct {
+	to      cuda.Ptr
+	content []byte
 }
 
 // kernel is a compiled text.
@@ -66,6 +73,36 @@ func (d *Device) Free(p cuda.Ptr) error { return d.m.Free(uint64(p)) }
 
 // Write is cuda.Driver's.
 func (d *Device) Write(dst cuda.Ptr, src []byte) error { return d.m.Write(uint64(dst), src) }
+
+// Upload is cuda.Driver's. It happens as late as it may, when Land needs it, and nobody
+// has written there before.
+func (d *Device) Upload(dst cuda.Ptr, src []byte) error {
+	if err := d.m.Poison(uint64(dst), len(src)); err != nil {
+		return err
+	}
+	d.uploads = append(d.uploads, upload{dst, bytes.Clone(src)})
+	return nil
+}
+
+// Land is cuda.Driver's.
+func (d *Device) Land(moves []cuda.Move) error {
+	for _, u := range d.uploads {
+		if err := d.Write(u.to, u.content); err != nil {
+			return err
+		}
+	}
+	d.uploads = nil
+	for _, m := range moves {
+		content, err := d.m.Read(uint64(m.From), m.Bytes)
+		if err != nil {
+			return err
+		}
+		if err := d.Write(m.To, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Read is cuda.Driver's.
 func (d *Device) Read(dst []byte, src cuda.Ptr) error {

@@ -28,6 +28,7 @@ type API interface {
 	StreamCreate() (Stream, error) // which does not wait for the default stream
 	StreamDestroy(s Stream) error
 	StreamSynchronize(s Stream) error
+	StreamWaitEvent(s Stream, e Event) error // with all that it is asked for later, until the event as it was recorded last
 
 	EventCreate(timing bool) (Event, error)
 	EventDestroy(e Event) error
@@ -42,6 +43,7 @@ type API interface {
 	MemFreeHost(p unsafe.Pointer) error
 	MemcpyHtoDAsync(dst Memory, src unsafe.Pointer, bytes int, s Stream) error // src is MemHostAlloc's
 	MemcpyDtoHAsync(dst unsafe.Pointer, src Memory, bytes int, s Stream) error // dst is MemHostAlloc's
+	MemcpyDtoDAsync(dst, src Memory, bytes int, s Stream) error
 	MemsetD8Async(dst Memory, value byte, bytes int, s Stream) error
 
 	// ModuleLoadDataEx takes a cubin, or PTX that ends with a 0. Where it fails, log is

@@ -77,6 +77,10 @@ func (l *library) StreamSynchronize(s Stream) error {
 	return l.do(cuStreamSynchronize, uintptr(s))
 }
 
+func (l *library) StreamWaitEvent(s Stream, e Event) error {
+	return l.do(cuStreamWaitEvent, uintptr(s), uintptr(e), eventWaitDefault)
+}
+
 func (l *library) EventCreate(timing bool) (e Event, err error) {
 	flags := uintptr(eventDisableTiming)
 	if timing {
@@ -133,6 +137,10 @@ func (l *library) MemcpyHtoDAsync(dst Memory, src unsafe.Pointer, bytes int, s S
 
 func (l *library) MemcpyDtoHAsync(dst unsafe.Pointer, src Memory, bytes int, s Stream) error {
 	return l.do(cuMemcpyDtoHAsync, uintptr(dst), uintptr(src), uintptr(bytes), uintptr(s))
+}
+
+func (l *library) MemcpyDtoDAsync(dst, src Memory, bytes int, s Stream) error {
+	return l.do(cuMemcpyDtoDAsync, uintptr(dst), uintptr(src), uintptr(bytes), uintptr(s))
 }
 
 func (l *library) MemsetD8Async(dst Memory, value byte, bytes int, s Stream) error {

@@ -28,6 +28,7 @@ const (
 	cuStreamCreate
 	cuStreamDestroy
 	cuStreamSynchronize
+	cuStreamWaitEvent
 	cuEventCreate
 	cuEventDestroy
 	cuEventRecord
@@ -40,6 +41,7 @@ const (
 	cuMemFreeHost
 	cuMemcpyHtoDAsync
 	cuMemcpyDtoHAsync
+	cuMemcpyDtoDAsync
 	cuMemsetD8Async
 	cuModuleLoadDataEx
 	cuModuleUnload
@@ -73,6 +75,7 @@ var names = [functions]string{
 	cuStreamCreate:            "cuStreamCreate",
 	cuStreamDestroy:           "cuStreamDestroy_v2",
 	cuStreamSynchronize:       "cuStreamSynchronize",
+	cuStreamWaitEvent:         "cuStreamWaitEvent",
 	cuEventCreate:             "cuEventCreate",
 	cuEventDestroy:            "cuEventDestroy_v2",
 	cuEventRecord:             "cuEventRecord",
@@ -85,6 +88,7 @@ var names = [functions]string{
 	cuMemFreeHost:             "cuMemFreeHost",
 	cuMemcpyHtoDAsync:         "cuMemcpyHtoDAsync_v2",
 	cuMemcpyDtoHAsync:         "cuMemcpyDtoHAsync_v2",
+	cuMemcpyDtoDAsync:         "cuMemcpyDtoDAsync_v2",
 	cuMemsetD8Async:           "cuMemsetD8Async",
 	cuModuleLoadDataEx:        "cuModuleLoadDataEx",
 	cuModuleUnload:            "cuModuleUnload",
@@ -104,6 +108,7 @@ const (
 	streamNonBlocking     = 1 // CU_STREAM_NON_BLOCKING
 	eventDefault          = 0
 	eventDisableTiming    = 2 // CU_EVENT_DISABLE_TIMING
+	eventWaitDefault      = 0
 	hostAllocDefault      = 0
 	jitErrorLog           = 5 // CU_JIT_ERROR_LOG_BUFFER
 	jitErrorLogBytes      = 6 // CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES

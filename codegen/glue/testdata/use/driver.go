@@ -42,6 +42,21 @@ func (d *driver) Write(dst cuda.Ptr, src []byte) error {
 	return err
 }
 
+func (d *driver) Upload(dst cuda.Ptr, src []byte) error { return d.Write(dst, src) }
+
+func (d *driver) Land(moves []cuda.Move) error {
+	for _, m := range moves {
+		from, err := d.at(m.From, m.Bytes)
+		if err != nil {
+			return err
+		}
+		if err := d.Write(m.To, from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (d *driver) Read(dst []byte, src cuda.Ptr) error {
 	m, err := d.at(src, len(dst))
 	copy(dst, m)

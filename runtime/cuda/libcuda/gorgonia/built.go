@@ -143,6 +143,10 @@ func (calls) StreamSynchronize(s libcuda.Stream) error {
 	return passed("cuStreamSynchronize", as[cu.Stream](s).Synchronize())
 }
 
+func (calls) StreamWaitEvent(s libcuda.Stream, e libcuda.Event) error {
+	return passed("cuStreamWaitEvent", as[cu.Stream](s).Wait(as[cu.Event](e), 0))
+}
+
 func (calls) EventCreate(timing bool) (libcuda.Event, error) {
 	flags := cu.DisableTiming
 	if timing {
@@ -199,6 +203,10 @@ func (calls) MemcpyHtoDAsync(dst libcuda.Memory, src unsafe.Pointer, bytes int, 
 
 func (calls) MemcpyDtoHAsync(dst unsafe.Pointer, src libcuda.Memory, bytes int, s libcuda.Stream) error {
 	return passed("cuMemcpyDtoHAsync_v2", cu.MemcpyDtoHAsync(dst, cu.DevicePtr(src), int64(bytes), as[cu.Stream](s)))
+}
+
+func (calls) MemcpyDtoDAsync(dst, src libcuda.Memory, bytes int, s libcuda.Stream) error {
+	return passed("cuMemcpyDtoDAsync_v2", cu.MemcpyDtoDAsync(cu.DevicePtr(dst), cu.DevicePtr(src), int64(bytes), as[cu.Stream](s)))
 }
 
 func (calls) MemsetD8Async(dst libcuda.Memory, value byte, bytes int, s libcuda.Stream) error {

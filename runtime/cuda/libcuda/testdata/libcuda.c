@@ -1,6 +1,7 @@
 // A libcuda without a GPU. It executes no kernel. Copies and fills happen, in the
-// order of the stream and as late as is legal: when something waits for them. It
-// keeps books of all that is taken, and of every rule that its caller breaks.
+// order of each stream and as late as is legal: when the host or another stream waits
+// for them. It keeps books of all that is taken, and of every rule that its caller
+// breaks; one is that two streams touch the same memory in an order that something sees to.
 //
 // A test talks to it by the fake_ functions, or from outside of its process by
 // $FAKE_CUDA, words such as count=0 (a setting) or cuMemAlloc_v2=3:2 (the third
@@ -17,7 +18,7 @@ typedef unsigned int u32;
 typedef uint64_t u64;
 
 enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, DEINITIALIZED = 4, INVALID_DEVICE = 101, NO_DEVICE = 100, INVALID_IMAGE = 200, INVALID_CONTEXT = 201,
-       INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901 };
+       INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_ISOLATION = 905 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread u64 current;
@@ -37,13 +38,23 @@ static int64_t* setting(const char* name) {
 
 // ---- books
 
+enum { STREAMS = 16 };  // at most, at a time
+
+// A moment is, for each stream, the last of its ops that are done by then.
+typedef struct {
+  u64 of[STREAMS];
+} moment;
+
 enum kind { CONTEXT, STREAM, EVENT, BUFFER, PINNED, MODULE, FUNCTION, GRAPH, EXEC };
 static const char* const kinds[] = {"context", "stream", "event", "buffer", "pinned memory", "module", "function", "graph", "executable graph"};
 
 typedef struct {
   enum kind kind;
-  u64 handle, bytes, of;  // of: a function's module, a context's retains
-  int recorded, timing;
+  u64 handle, bytes, of;  // of: a function's module, a context's retains, the stream that an event was recorded in
+  int index;              // a stream's, among all
+  moment knows;           // what is done before the next op of a stream, or at an event
+  int timing;
+  u64 recorded;           // the op that is an event; 0: none
   u64 at;                 // an event's moment
   int64_t shared, params; // a function's
   char* image;            // a module's code, or a graph's ops
@@ -147,11 +158,11 @@ __attribute__((constructor)) static void begin(void) {
   free(copy);
 }
 
-// ---- the stream
+// ---- streams
 
 typedef struct {
-  int what;  // 'w' to the device, 'r' to the host, 'f' fill, 'l' launch, 'e' event
-  u64 a, b, n, stream;
+  int what;  // 'w' to the device, 'r' to the host, 'd' within the device, 'f' fill, 'l' launch, 'e' event, 'x' wait for op b; 0: done
+  u64 a, b, n, stream, id;
 } op;
 
 typedef struct {
@@ -159,7 +170,48 @@ typedef struct {
   int count, room;
 } list;
 
-static list queue;
+static list queue;  // of all streams, as they were asked
+static u64 last_op, overlaps;
+
+// What ops do to memory that the host does not know to be done.
+static struct {
+  u64 from, to, id;
+  int stream, writes;
+}* touches;
+static int touch_count, touch_room;
+static moment host;  // what it has waited for
+
+static void learn(moment* m, const moment* more) {
+  for (int i = 0; i < STREAMS; i++)
+    if (m->of[i] < more->of[i]) m->of[i] = more->of[i];
+}
+
+// touch requires that what another stream does to the same memory is done before.
+static void touch(const thing* stream, u64 id, u64 at, u64 n, int writes) {
+  int kept = 0;
+  for (int i = 0; i < touch_count; i++) {
+    if (touches[i].id <= host.of[touches[i].stream]) continue;
+    touches[kept] = touches[i];
+    if (touches[kept].from < at + n && at < touches[kept].to && (writes || touches[kept].writes) && stream->knows.of[touches[kept].stream] < touches[kept].id)
+      rule("two streams %s the same memory, and neither waits for the other", writes && touches[kept].writes ? "write" : "read and write");
+    kept++;
+  }
+  touch_count = kept;
+  if (touch_count == touch_room) touches = realloc(touches, (touch_room = 2 * touch_room + 64) * sizeof *touches);
+  touches[touch_count].from = at;
+  touches[touch_count].to = at + n;
+  touches[touch_count].id = id;
+  touches[touch_count].stream = stream->index;
+  touches[touch_count++].writes = writes;
+}
+
+// overlapping tells whether another stream has a kernel to run that need not be done
+// before a stream's next op.
+static int overlapping(const thing* stream) {
+  for (int i = 0; i < queue.count; i++)
+    if (queue.ops[i].what == 'l' && queue.ops[i].stream != stream->handle && stream->knows.of[get(STREAM, queue.ops[i].stream)->index] < queue.ops[i].id) return 1;
+  return 0;
+}
 
 // What a stream captures instead of doing it.
 static struct {
@@ -176,14 +228,26 @@ static void append(list* l, op o) {
   l->ops[l->count++] = o;
 }
 
-static void push(int what, u64 a, u64 b, u64 n, u64 stream) {
-  if (!get(STREAM, stream)) return;
+// push enqueues an op and returns its number, or 0 where it is captured.
+static u64 push(int what, u64 a, u64 b, u64 n, u64 stream) {
+  thing* s = get(STREAM, stream);
+  if (!s) return 0;
   if (capture.stream == stream) {
-    append(&capture.ops, (op){what, a, b, n, stream});
-    return;
+    append(&capture.ops, (op){what, a, b, n, stream, 0});
+    return 0;
   }
-  append(&queue, (op){what, a, b, n, stream});
+  u64 id = ++last_op;
+  learn(&s->knows, &host);
+  if (what == 'w' || what == 'd' || what == 'r') {
+    touch(s, id, b, n, 0);
+    touch(s, id, a, n, 1);
+  }
+  if (what == 'f') touch(s, id, a, n, 1);
+  if (what == 'w' && overlapping(s)) overlaps++;
   if (what == 'l') launches++, last_hash = b;
+  s->knows.of[s->index] = id;
+  append(&queue, (op){what, a, b, n, stream, id});
+  return id;
 }
 
 // forbidden tells whether the thread is capturing, when it must not wait, nor take or
@@ -198,37 +262,68 @@ static int forbidden(void) {
   ENTER(1);                \
   if (forbidden()) return leave(CAPTURE_UNSUPPORTED)
 
-// flush does the first n of what is queued.
-static int flush(int n) {
-  for (int i = 0; i < n; i++) {
-    op* o = &queue.ops[i];
-    clock_now++;
-    switch (o->what) {
-      case 'w':
-        if (!inside(BUFFER, o->a, o->n) || !inside(PINNED, o->b, o->n)) rule("a copy to the device whose memory is gone");
-        else memcpy((void*)o->a, (void*)o->b, o->n);
-        break;
-      case 'r':
-        if (!inside(BUFFER, o->b, o->n) || !inside(PINNED, o->a, o->n)) rule("a copy to the host whose memory is gone");
-        else memcpy((void*)o->a, (void*)o->b, o->n);
-        break;
-      case 'f':
-        if (!inside(BUFFER, o->a, o->n)) rule("a fill of memory that is gone");
-        else memset((void*)o->a, (int)o->b, o->n);
-        break;
-      case 'l':
-        get(FUNCTION, o->a);
-        if (*setting("late")) sticky = (int)*setting("late");
-        break;
-      case 'e': {
-        thing* e = get(EVENT, o->a);
-        if (e) e->at = clock_now;
-      }
+static void reach(u64 stream, u64 id);
+
+// perform does an op, unless it is done.
+static void perform(op* o) {
+  const op now = *o;
+  if (!now.what) return;
+  o->what = 0;
+  if (now.what == 'x') {
+    for (int i = 0; i < queue.count; i++)
+      if (queue.ops[i].id == now.b) reach(queue.ops[i].stream, now.b);
+    return;
+  }
+  clock_now++;
+  switch (now.what) {
+    case 'w':
+      if (!inside(BUFFER, now.a, now.n) || !inside(PINNED, now.b, now.n)) rule("a copy to the device whose memory is gone");
+      else memcpy((void*)now.a, (void*)now.b, now.n);
+      break;
+    case 'r':
+      if (!inside(BUFFER, now.b, now.n) || !inside(PINNED, now.a, now.n)) rule("a copy to the host whose memory is gone");
+      else memcpy((void*)now.a, (void*)now.b, now.n);
+      break;
+    case 'd':
+      if (!inside(BUFFER, now.a, now.n) || !inside(BUFFER, now.b, now.n)) rule("a copy within the device whose memory is gone");
+      else memmove((void*)now.a, (void*)now.b, now.n);
+      break;
+    case 'f':
+      if (!inside(BUFFER, now.a, now.n)) rule("a fill of memory that is gone");
+      else memset((void*)now.a, (int)now.b, now.n);
+      break;
+    case 'l':
+      get(FUNCTION, now.a);
+      if (*setting("late")) sticky = (int)*setting("late");
+      break;
+    case 'e': {
+      thing* e = get(EVENT, now.a);
+      if (e) e->at = clock_now;
     }
   }
-  memmove(queue.ops, queue.ops + n, (queue.count - n) * sizeof *queue.ops);
-  queue.count -= n;
+}
+
+// reach does what a stream was asked for up to an op, and what it waits for.
+static void reach(u64 stream, u64 id) {
+  for (int i = 0; i < queue.count; i++)
+    if (queue.ops[i].stream == stream && queue.ops[i].id <= id) perform(&queue.ops[i]);
+}
+
+// forget drops what is done.
+static int forget(void) {
+  int kept = 0;
+  for (int i = 0; i < queue.count; i++)
+    if (queue.ops[i].what) queue.ops[kept++] = queue.ops[i];
+  queue.count = kept;
   return sticky;
+}
+
+// flush does all that the streams were asked for.
+static int flush(void) {
+  for (int i = 0; i < queue.count; i++) perform(&queue.ops[i]);
+  for (int i = 0; i < count; i++)
+    if (things[i].kind == STREAM) learn(&host, &things[i].knows);
+  return forget();
 }
 
 static void pending(enum kind kind, u64 handle, u64 n) {
@@ -249,7 +344,7 @@ static void discard(void) {
     if (things[i].kind == BUFFER || things[i].kind == PINNED) free((void*)things[i].handle);
     if (things[i].kind == MODULE || things[i].kind == GRAPH || things[i].kind == EXEC) free(things[i].image);
   }
-  count = queue.count = capture.ops.count = 0;
+  count = queue.count = capture.ops.count = touch_count = 0;
   capture.stream = capture.invalid = 0;
 }
 
@@ -270,7 +365,7 @@ int cuDriverGetVersion(int* v) {
 }
 
 int cuGetErrorName(int code, const char** text) {
-  *text = code == 1 ? "CUDA_ERROR_INVALID_VALUE" : code == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : code == 100 ? "CUDA_ERROR_NO_DEVICE" : code == 222 ? "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" : code == 200 ? "CUDA_ERROR_INVALID_IMAGE" : code == 500 ? "CUDA_ERROR_NOT_FOUND" : code == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : code == 801 ? "CUDA_ERROR_NOT_SUPPORTED" : code == 900 ? "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED" : code == 901 ? "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED" : 0;
+  *text = code == 1 ? "CUDA_ERROR_INVALID_VALUE" : code == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : code == 100 ? "CUDA_ERROR_NO_DEVICE" : code == 222 ? "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" : code == 200 ? "CUDA_ERROR_INVALID_IMAGE" : code == 500 ? "CUDA_ERROR_NOT_FOUND" : code == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : code == 801 ? "CUDA_ERROR_NOT_SUPPORTED" : code == 900 ? "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED" : code == 901 ? "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED" : code == 905 ? "CUDA_ERROR_STREAM_CAPTURE_ISOLATION" : 0;
   return *text ? 0 : INVALID_VALUE;
 }
 
@@ -350,7 +445,14 @@ int cuCtxSetCurrent(u64 c) {
 int cuStreamCreate(u64* s, u32 flags) {
   ENTER(1);
   if (flags != 1) rule("a stream with flags %u", flags);
-  *s = add(STREAM, 0)->handle;
+  int used[STREAMS] = {0}, index = 0;
+  for (int i = 0; i < count; i++)
+    if (things[i].kind == STREAM) used[things[i].index] = 1;
+  while (index < STREAMS && used[index]) index++;
+  if (index == STREAMS) abort();
+  thing* t = add(STREAM, 0);
+  t->index = index;
+  *s = t->handle;
   return leave(0);
 }
 
@@ -359,14 +461,33 @@ int cuStreamDestroy_v2(u64 s) {
   thing* t = get(STREAM, s);
   if (!t) return leave(INVALID_HANDLE);
   pending(STREAM, s, 0);
-  drop(get(STREAM, s));
+  learn(&host, &t->knows);
+  drop(t);
   return leave(0);
 }
 
 int cuStreamSynchronize(u64 s) {
   ENTER_UNCAPTURED();
-  if (!get(STREAM, s)) return leave(INVALID_HANDLE);
-  return leave(flush(queue.count));
+  thing* t = get(STREAM, s);
+  if (!t) return leave(INVALID_HANDLE);
+  reach(s, last_op);
+  learn(&host, &t->knows);
+  return leave(forget());
+}
+
+int cuStreamWaitEvent(u64 s, u64 e, u32 flags) {
+  ENTER(1);
+  thing *t = get(STREAM, s), *f = get(EVENT, e);
+  if (!t || !f) return leave(INVALID_HANDLE);
+  if (flags) rule("waiting with flags %u", flags);
+  if (!f->recorded) rule("waiting for an event that was never recorded");
+  if (capture.stream == s) {
+    capture.invalid = 1;
+    return leave(CAPTURE_ISOLATION);
+  }
+  push('x', e, f->recorded, 0, s);
+  learn(&t->knows, &f->knows);
+  return leave(0);
 }
 
 int cuEventCreate(u64* e, u32 flags) {
@@ -381,7 +502,7 @@ int cuEventDestroy_v2(u64 e) {
   ENTER(1);
   thing* t = get(EVENT, e);
   if (!t) return leave(INVALID_HANDLE);
-  flush(queue.count);  // an event may go before its moment; here it does not
+  flush();  // an event may go before its moment; here it does not
   drop(get(EVENT, e));
   return leave(0);
 }
@@ -390,8 +511,14 @@ int cuEventRecord(u64 e, u64 s) {
   ENTER(1);
   thing* t = get(EVENT, e);
   if (!t) return leave(INVALID_HANDLE);
-  t->recorded = 1;
-  push('e', e, 0, 0, s);
+  u64 id = push('e', e, 0, 0, s);
+  thing* stream = get(STREAM, s);
+  if (!stream) return leave(INVALID_HANDLE);
+  if (id) {
+    t->recorded = id;
+    t->of = s;
+    t->knows = stream->knows;
+  }
   return leave(0);
 }
 
@@ -400,10 +527,9 @@ int cuEventSynchronize(u64 e) {
   thing* t = get(EVENT, e);
   if (!t) return leave(INVALID_HANDLE);
   if (!t->recorded) rule("waiting for an event that was never recorded");
-  int n = 0;
-  for (int i = 0; i < queue.count; i++)
-    if (queue.ops[i].what == 'e' && queue.ops[i].a == e) n = i + 1;
-  return leave(flush(n));
+  reach(t->of, t->recorded);
+  learn(&host, &t->knows);
+  return leave(forget());
 }
 
 int cuEventElapsedTime(float* ms, u64 a, u64 b) {
@@ -446,7 +572,7 @@ int cuMemFree_v2(u64 p) {
   ENTER_UNCAPTURED();
   thing* t = get(BUFFER, p);
   if (!t) return leave(INVALID_VALUE);
-  flush(queue.count);
+  flush();
   drop(get(BUFFER, p));
   free((void*)p);
   return leave(sticky);
@@ -487,6 +613,13 @@ int cuMemcpyDtoHAsync_v2(u64 h, u64 d, size_t n, u64 s) {
   if (!inside(PINNED, h, n) && forbidden()) return leave(CAPTURE_UNSUPPORTED);
   if (!inside(PINNED, h, n)) rule("a copy to memory that is not pinned");
   push('r', h, d, n, s);
+  return leave(0);
+}
+
+int cuMemcpyDtoDAsync_v2(u64 d, u64 from, size_t n, u64 s) {
+  ENTER(1);
+  if (!inside(BUFFER, d, n) || !inside(BUFFER, from, n)) { rule("a copy within the device of memory that is no buffer's"); return leave(INVALID_VALUE); }
+  push('d', d, from, n, s);
   return leave(0);
 }
 
@@ -599,7 +732,7 @@ static u64 graph(enum kind kind, const op* ops, int n) {
 }
 
 int cuStreamEndCapture(u64 s, u64* g) {
-  *g = 0;
+  *g = 0xbad;  // which nobody may use where it fails
   const int captures = capture.stream == s && s;
   if (captures) capture.stream = 0;  // whatever else it has to say
   ENTER(1);
@@ -679,13 +812,17 @@ const char* fake_trace(void) { return trace; }
 u64 fake_launches(void) { return launches; }
 u64 fake_arguments(void) { return last_hash; }
 
+// fake_overlaps is how many copies to the device could run beside a kernel that another
+// stream had yet to run.
+u64 fake_overlaps(void) { return overlaps; }
+
 // fake_reset makes this the library as it was loaded, on this thread.
 void fake_reset(int with_trace) {
   static const int64_t fresh[] = {13000, 1, 9, 0, 1ll << 34, 0, 232448, 0};
   for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) settings[i].value = fresh[i];
   discard();
   sticky = initialised = 0;
-  clock_now = launches = 0;
+  clock_now = launches = overlaps = 0;
   *broken = *trace = 0;
   memset(&failure, 0, sizeof failure);
   tracing = with_trace;
