@@ -69,14 +69,19 @@ func tileChans(c plan.ConvShape, arch plan.Arch) int {
 	return arch.Chans
 }
 
-// fewInputs are so few channels that Winograd's transforms would cost more than the
-// products that they save.
-const fewInputs = 16
+// fewInputs is a product of input channels and lanes of a vector below which Winograd's
+// transforms cost more than they save: the sums of its products are short, and there are
+// 16 to begin and to store. From 16 channels on they pay with AVX-512, from 32 with AVX2.
+const fewInputs = 256
 
 // winograd tells whether a convolution is done by Winograd's tiles: on the CPU where
 // they fit. Its products are fewer than half of the others', its sums shorter.
 func winograd(c plan.ConvShape, arch plan.Arch) bool {
-	return !arch.OnGPU() && c.In() >= fewInputs && c.WinogradFits()
+	lanes := arch.Narrow
+	if lanes == 0 {
+		lanes = arch.Chans
+	}
+	return !arch.OnGPU() && c.In()*lanes >= fewInputs && c.WinogradFits()
 }
 
 // channelBlock is the number of input channels whose weights, for one tile of

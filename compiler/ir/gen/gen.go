@@ -28,7 +28,7 @@ type Options struct {
 	Precision   ir.DType // BF16 or TF32: what root operands are converted to, and values on the way now and then; no conversion if zero
 	MaxSide     int      // largest height and width; 9 if zero
 	MaxChannels int      // largest number of channels; 33 if zero
-	Winograd    bool     // convolutions have 3x3 filters, stride 1, even sides and at least 16 channels, of results a multiple of 16
+	Winograd    bool     // convolutions have 3x3 filters, stride 1, even sides and at least 32 channels, of results a multiple of 16
 }
 
 // Region makes a module whose function main holds the region's ops unfused.

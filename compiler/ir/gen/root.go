@@ -18,7 +18,7 @@ func (g *maker) conv() (a ir.Attrs, x, w, y ir.Type) {
 
 // winograd picks a convolution that Winograd's tiles fit.
 func (g *maker) winograd() (a ir.Attrs, x, w, y ir.Type) {
-	in, out := []int{16, 17, 24, 32, 48}[g.IntN(5)], 16*(1+g.IntN(3))
+	in, out := []int{32, 33, 40, 48}[g.IntN(4)], 16*(1+g.IntN(4))
 	if g.o.Kind == "conv_dgrad" {
 		in, out = out, in
 	}
