@@ -74,6 +74,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(text)
 	_, load := loaded(f, ir.BF16, true)
 	f.Add(load.String())
+	_, tiles := winograd(f)
+	f.Add(tiles.String())
 	_, infer := prepared(f)
 	f.Add(strings.Replace(infer.String(), "chans=8", "chans=8 narrow=4", 1))
 	f.Add("plan \"//\" func=f batch=1\narch target=cpu isa=go chans=8 l1=0 l2=0\nmemory state=0 arena=0 scratch=0\nreturn")
