@@ -94,15 +94,21 @@ func (t *tiles) add(sample, lo, hi int) {
 	t.rows += hi - lo
 	v, z := t.memory()
 	w.transformPicture(c, k.picture(t.e, 1, sample, lo, hi), v[first*c.C:], hi-lo, c.WinogradTiles(c.Step))
-	g := k.gradient(t.e, sample, lo, hi)
+	w.transformGradient(c, k.gradient(t.e, sample, lo, hi), z[first*c.K:], hi-lo, c.WinogradTiles(c.Step))
+}
+
+// transformGradient takes the tiles of some rows of the gradient g to z, [16
+// products][most tiles][K].
+func (w *worker) transformGradient(c *plan.ConvShape, g, z []float32, rows, most int) {
 	across := c.Q / winograd.Outputs
-	pixel, product := 4*c.K, 4*c.WinogradTiles(c.Step)*c.K
+	pixel := 4 * c.K
+	product := pixel * most
 	a := &w.transform
 	*a = kernels.TransformArgs{Tiles: across, C: c.K, XRow: pixel * c.Q, XCol: pixel, XStep: winograd.Outputs * pixel,
 		YRow: winograd.Tile * product, YCol: product, YStep: pixel}
-	for r := range (hi - lo) / winograd.Outputs {
+	for r := range rows / winograd.Outputs {
 		a.X = unsafe.Pointer(&g[winograd.Outputs*r*c.Q*c.K])
-		a.Y = unsafe.Pointer(&z[(first+r*across)*c.K])
+		a.Y = unsafe.Pointer(&z[r*across*c.K])
 		w.p.opts.ISA.Winograd.Gradient(a)
 	}
 }

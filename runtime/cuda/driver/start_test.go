@@ -88,15 +88,21 @@ func TestWarmStart(t *testing.T) {
 	require.Less(t, best, 300*time.Millisecond)
 }
 
+// load opens a device and loads the network on it, for the time of the test.
+func (n *network) load(t *testing.T, f *fake) *cuda.Program {
+	t.Helper()
+	p, err := cuda.Load(n.m, n.plans, n.sources, f.open(t, nil), cuda.Options{Headers: kernels.Headers()})
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	return p
+}
+
 // TestRun has the executor run whole functions: every launch is one that the fake
 // library takes.
 func TestRun(t *testing.T) {
 	f := newFake(t)
 	n := build(t)
-	d := f.open(t, nil)
-	p, err := cuda.Load(n.m, n.plans, n.sources, d, cuda.Options{Headers: kernels.Headers()})
-	require.NoError(t, err)
-	defer p.Close()
+	p := n.load(t, f)
 	for i, pl := range n.plans {
 		before := f.launches()
 		results, err := p.Run(pl.Func, *inputs(pl, 2))
@@ -123,35 +129,6 @@ func inputs(p *plan.Plan, n int) *runtime.Inputs {
 		}
 	}
 	return in
-}
-
-// TestRunAhead has calls whose inputs are known while the one before computes: each of
-// them goes over on a stream that need not wait for a kernel, and before the results are
-// waited for. By Run, none does.
-func TestRunAhead(t *testing.T) {
-	f := newFake(t)
-	n := build(t)
-	d := f.open(t, nil)
-	p, err := cuda.Load(n.m, n.plans, n.sources, d, cuda.Options{Headers: kernels.Headers()})
-	require.NoError(t, err)
-	defer p.Close()
-	pl := n.plans[0]
-	count := uint64(len(inputs(pl, 2).F32) + len(inputs(pl, 2).Labels) + len(inputs(pl, 2).U64))
-	for range 3 {
-		_, err := p.Run(pl.Func, *inputs(pl, 2))
-		require.NoError(t, err)
-	}
-	require.Zero(t, f.overlaps())
-	calls := runtime.NewSeries(p, pl.Func)
-	for i, samples := range []int{2, 1, 2, 2} {
-		var next *runtime.Inputs
-		if i < 3 {
-			next = inputs(pl, []int{1, 2, 2}[i])
-		}
-		_, err := calls.Run(*inputs(pl, samples), next)
-		require.NoError(t, err)
-		require.Equal(t, count*uint64(min(i+1, 3)), f.overlaps(), "after call %d", i)
-	}
 }
 
 func BenchmarkWarmStart(b *testing.B) {
